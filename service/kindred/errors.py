@@ -1,0 +1,66 @@
+"""Everything Kindred raises on purpose, and what each kind means for a running worker.
+
+    KindredError
+    ├── Misconfigured            stop: exit code 1 and one sentence that says what to change
+    │   ├── ModelMismatch        a checkpoint that is altered, unreadable, or not the one that is live
+    │   ├── SchemaOutdated       `kindred migrate` has not run
+    │   └── LostHistory          Postgres is behind Qdrant: restored from a backup, or failed over with loss
+    ├── Outage                   wait and try again, for as long as it takes; never a dead letter
+    ├── RefusedByPostgres        deterministic: bisect the batch, the record becomes a dead letter
+    ├── StaleBatch               too old to be upserted safely: run again from its transaction
+    ├── CollectionGone           404 from Qdrant: read the models again
+    └── UnknownItem, UnknownUser   a query about an id that nobody has seen
+
+The message of an exception is written for the person on call: what is wrong, then what to do.
+"""
+
+from __future__ import annotations
+
+
+class KindredError(Exception):
+    """The root: catch this to catch everything that Kindred raises on purpose."""
+
+
+class Misconfigured(KindredError):
+    """Something a person must change before a start can succeed."""
+
+
+class ModelMismatch(Misconfigured):
+    """A checkpoint that is altered, unreadable, or not the model that the collections hold."""
+
+
+class SchemaOutdated(Misconfigured):
+    """The database schema is missing or older than this version: run `kindred migrate`."""
+
+
+class LostHistory(Misconfigured):
+    """The highest revision in Qdrant is ahead of Postgres, which has lost history."""
+
+
+class Outage(KindredError):
+    """A server is unreachable, overloaded or timed out; the same call may succeed later."""
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"{server}: {reason}")
+        self.server = server
+        self.reason = reason
+
+
+class RefusedByPostgres(KindredError):
+    """Postgres deterministically refuses a value of this batch (SQLSTATE classes 22 and 23)."""
+
+
+class StaleBatch(KindredError):
+    """The batch is older than `max_batch_age_seconds`; its vectors must be computed anew."""
+
+
+class CollectionGone(KindredError):
+    """Qdrant no longer has a collection that this batch writes."""
+
+
+class UnknownUser(KindredError):
+    """Nobody has seen this user."""
+
+
+class UnknownItem(KindredError):
+    """Nobody has seen this item, or it was removed."""
