@@ -7,7 +7,7 @@
     │   └── LostHistory          Postgres is behind Qdrant: restored from a backup, or failed over with loss
     ├── Outage                   wait and try again, for as long as it takes; never a dead letter
     ├── RefusedByPostgres        deterministic: bisect the batch, the record becomes a dead letter
-    ├── StaleBatch               too old to be upserted safely: run again from its transaction
+    ├── PartitionsTripped        mostly poison: these partitions wait for a decision, the others go on
     ├── CollectionGone           404 from Qdrant: read the models again
     └── UnknownItem, UnknownUser   a query about an id that nobody has seen
 
@@ -50,8 +50,16 @@ class RefusedByPostgres(KindredError):
     """Postgres deterministically refuses a value of this batch (SQLSTATE classes 22 and 23)."""
 
 
-class StaleBatch(KindredError):
-    """The batch is older than `max_batch_age_seconds`; its vectors must be computed anew."""
+class PartitionsTripped(KindredError):
+    """The share of poison on these (topic, partition) is over the limit; nothing was written."""
+
+    def __init__(self, partitions: frozenset[tuple[str, int]]) -> None:
+        names = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions))
+        super().__init__(
+            f"Most records of {names} cannot be events, so it is paused. Mend the producer or the "
+            "declaration and restart the worker, or raise KINDRED_WORKER__BREAKER_MAX_SHARE to accept them."
+        )
+        self.partitions = partitions
 
 
 class CollectionGone(KindredError):

@@ -70,9 +70,7 @@ class PostgresSettings(_Group):
     schema_name: str = "kindred"
     statement_timeout_seconds: float = 30.0
     lock_timeout_seconds: float = 10.0
-    retention_days: int = Field(
-        400, description="The log keeps this many days; older events are dead letters."
-    )
+    retention_days: int = Field(400, ge=0, description="Kept in the log; older is a dead letter. 0: all.")
     dead_letter_retention_days: int = 30
     history_limit: int = Field(100, description="Interactions kept in a user's window.", ge=1, le=1000)
 
@@ -93,6 +91,8 @@ class WorkerSettings(_Group):
     batch_size: int = Field(2_000, ge=1)
     max_batch_age_seconds: float = 300.0
     max_skew_seconds: float = 300.0
+    breaker_max_share: float = Field(0.5, description="Poison above this share pauses a partition.")
+    breaker_min_records: int = Field(100, description="But not before so many records were seen.")
     http_host: str = "0.0.0.0"
     http_port: int = 8080
     dtype: Literal["float32", "bfloat16"] = "float32"

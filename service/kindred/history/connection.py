@@ -1,0 +1,157 @@
+"""Connections to Postgres, and what each of its errors means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy.exc import DBAPIError
+
+from kindred.errors import KindredError, Misconfigured, Outage, RefusedByPostgres, SchemaOutdated
+from kindred.settings import PostgresSettings
+
+Connection = psycopg.Connection[Any]
+
+# SQLSTATE classes (PostgreSQL documentation, appendix A).
+TRANSIENT = ("08", "40", "53", "55P03", "57", "58")
+REFUSED = ("22", "23")
+UNMIGRATED = ("3F000", "42P01", "42703")
+DENIED = ("28", "3D000", "42501")
+
+
+class Database:
+    """A pool of connections whose search path is one schema. Owns the pool; close it."""
+
+    def __init__(self, settings: PostgresSettings, schema: str, *, application: str = "kindred") -> None:
+        self.schema = schema
+        self._engine = sa.create_engine(
+            _url(settings),
+            pool_size=4,
+            max_overflow=4,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args=_connect_args(settings, schema, application),
+        )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on an error.
+
+        Raises Outage, RefusedByPostgres, SchemaOutdated or Misconfigured in place of psycopg's errors.
+        """
+        with _translated(), self._engine.begin() as connection:
+            driver: Connection = connection.connection.driver_connection  # type: ignore[assignment]
+            yield driver
+
+    @contextmanager
+    def engine_connection(self) -> Iterator[sa.Connection]:
+        """For Alembic, which wants SQLAlchemy's connection; in one transaction."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    def dedicated(self) -> Connection:
+        """A connection of its own, outside the pool and in autocommit; the caller closes it."""
+        with _translated():
+            pooled = self._engine.raw_connection()
+            connection: Connection = pooled.driver_connection  # type: ignore[assignment]
+            pooled.detach()
+            connection.autocommit = True
+            return connection
+
+    def create_schema(self) -> None:
+        with self.transaction() as connection:
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self.schema)))
+
+
+def _url(settings: PostgresSettings) -> sa.URL:
+    try:
+        url = sa.make_url(settings.url).set(drivername="postgresql+psycopg")
+    except sa.exc.ArgumentError:
+        raise Misconfigured(
+            "KINDRED_POSTGRES__URL is no URL: postgresql://user@host:5432/database."
+        ) from None
+    if settings.password is not None:
+        url = url.set(password=settings.password.get_secret_value())
+    return url
+
+
+def _connect_args(settings: PostgresSettings, schema: str, application: str) -> dict[str, Any]:
+    # A stopped or unplugged worker must not hold row locks for ever (rule 8).
+    session = {
+        "search_path": schema,
+        "statement_timeout": int(settings.statement_timeout_seconds * 1000),
+        "lock_timeout": int(settings.lock_timeout_seconds * 1000),
+        "idle_in_transaction_session_timeout": 10_000,
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_keepalives_count": 3,
+        "timezone": "UTC",
+    }
+    return {
+        "connect_timeout": 5,
+        "application_name": application,
+        "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise _meaning(error.orig) from error
+    except (psycopg.Error, UnicodeEncodeError) as error:
+        raise _meaning(error) from error
+
+
+def _meaning(error: BaseException | None) -> Exception:
+    """The error of ours that says what to do; the error itself where nobody knows."""
+    if isinstance(error, UnicodeEncodeError):
+        return RefusedByPostgres(f"text that UTF-8 cannot carry: {error.reason}")
+    state = getattr(error, "sqlstate", None) or ""
+    reason = str(error).strip().split("\n")[0]
+    if state:
+        return _meaning_of_state(state, reason) or _unknown(error)
+    if isinstance(error, psycopg.OperationalError):
+        return _meaning_of_connect_failure(reason)
+    if isinstance(error, psycopg.DataError):  # refused by the driver before it was sent, such as NUL
+        return RefusedByPostgres(reason)
+    return _unknown(error)
+
+
+def _meaning_of_state(state: str, reason: str) -> KindredError | None:
+    if state.startswith(TRANSIENT):
+        return Outage("postgres", reason)
+    if state.startswith(REFUSED):
+        return RefusedByPostgres(reason)
+    if state.startswith(UNMIGRATED):
+        return SchemaOutdated(f"The database schema is missing or old ({reason}). Run `kindred migrate`.")
+    if state.startswith(DENIED):
+        return Misconfigured(f"Postgres denies access: {reason}. Check KINDRED_POSTGRES__URL and its user.")
+    return None
+
+
+def _meaning_of_connect_failure(reason: str) -> KindredError:
+    # libpq reports a failed login without an SQLSTATE.
+    if "authentication failed" in reason or "no password supplied" in reason:
+        return Misconfigured(
+            f"Postgres refuses the login: {reason}. "
+            "Check KINDRED_POSTGRES__URL and KINDRED_POSTGRES__PASSWORD."
+        )
+    if "does not exist" in reason:
+        return Misconfigured(f"Postgres: {reason}. Check KINDRED_POSTGRES__URL.")
+    return Outage("postgres", reason)
+
+
+def _unknown(error: BaseException | None) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(str(error))

@@ -1,0 +1,42 @@
+"""Dead letters: records that can't be events, kept with the reason until a person has looked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from kindred.events.schema import DeadLetter, Record
+from kindred.history import statements as sql
+from kindred.history.connection import Connection
+
+
+def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Keep them, once each: unique on topic, partition, offset and digest (rule 20)."""
+    if not letters:
+        return
+    records = [letter.record for letter in letters]
+    connection.execute(
+        sql.INSERT_DEAD_LETTERS,
+        {
+            "topics": [record.topic for record in records],
+            "partitions": [record.partition for record in records],
+            "offsets": [record.offset for record in records],
+            "at_ms": [record.timestamp_ms for record in records],
+            "keys": [record.key for record in records],
+            "values": [record.value for record in records],
+            "reasons": [letter.reason.value for letter in letters],
+            "details": [_storable(letter.detail) for letter in letters],
+            "digests": [digest(record) for record in records],
+        },
+    )
+
+
+def digest(record: Record) -> bytes:
+    """Tells a recreated topic's record from an earlier one at the same offset."""
+    parts = (record.key or b"", record.value or b"", str(record.timestamp_ms).encode())
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()[:16]
+
+
+def _storable(detail: str) -> str:
+    """A letter's reason must never be what Postgres refuses (rule 9)."""
+    return detail.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")[:2000]

@@ -1,0 +1,37 @@
+"""Small numbers for the names of event types, the same in every worker."""
+
+from __future__ import annotations
+
+from kindred.declaration import Declaration
+from kindred.history.connection import Connection, Database
+
+REGISTER = """
+INSERT INTO event_type (name)
+SELECT name FROM unnest(%(names)s::text[]) AS declared (name)
+WHERE NOT EXISTS (SELECT FROM event_type e WHERE e.name = declared.name)
+ORDER BY name COLLATE "C"
+ON CONFLICT DO NOTHING
+"""
+READ = "SELECT name, number FROM event_type"
+
+
+class EventTypes:
+    """Declared types are registered at start; types of other workers are read when they appear."""
+
+    def __init__(self, database: Database, declaration: Declaration) -> None:
+        with database.transaction() as connection:
+            connection.execute(REGISTER, {"names": sorted(declaration.events)})
+            self._read(connection)
+        self.popular_numbers = [self.numbers[name] for name in sorted(declaration.positive_types)]
+
+    def names(self, connection: Connection, highest: int) -> list[str]:
+        """Name by number, at least up to `highest`; numbers nobody uses are empty names."""
+        if highest >= len(self._names):
+            self._read(connection)
+        return self._names
+
+    def _read(self, connection: Connection) -> None:
+        self.numbers: dict[str, int] = dict(connection.execute(READ).fetchall())
+        self._names = [""] * (max(self.numbers.values(), default=0) + 1)
+        for name, number in self.numbers.items():
+            self._names[number] = name

