@@ -6,6 +6,8 @@ Nested names take two underscores: `KINDRED_KAFKA__BOOTSTRAP_SERVERS`. Every def
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,8 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kindred.errors import Misconfigured
+
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@/]+@")
 
 
 class _Group(BaseModel):
@@ -141,6 +145,10 @@ class Settings(BaseSettings):
             f"{self.namespace}_{self.postgres.schema_name}" if self.namespace else self.postgres.schema_name
         )
 
+    def masked(self) -> dict[str, str]:
+        """Every setting by its variable's name; secrets, also within a URL, are masked."""
+        return dict(_flattened("KINDRED", self.model_dump(mode="json")))
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings. Raises Misconfigured, naming each variable and what is wrong with it."""
@@ -154,6 +162,15 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _variable(location: tuple[int | str, ...]) -> str:
     return "KINDRED_" + "__".join(str(part).upper() for part in location)
+
+
+def _flattened(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        variable = f"{prefix}{'_' if prefix == 'KINDRED' else '__'}{name.upper()}"
+        if isinstance(value, dict):
+            yield from _flattened(variable, value)
+        else:
+            yield variable, "" if value is None else _PASSWORD_IN_URL.sub(r"\1***@", str(value))
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

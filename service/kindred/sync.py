@@ -45,9 +45,16 @@ class Syncer:
     """The three steps. Each is called from one thread at a time; `apply` and the rest may overlap."""
 
     def __init__(
-        self, contract: Contract, breaker: Breaker, history: HistoryStore, fleet: Fleet, index: Index, seen: SeenItems,
-        *, max_batch_age_seconds: float = 300.0,
-    ) -> None:  # fmt: skip
+        self,
+        contract: Contract,
+        breaker: Breaker,
+        history: HistoryStore,
+        fleet: Fleet,
+        index: Index,
+        seen: SeenItems,
+        *,
+        max_batch_age_seconds: float = 300.0,
+    ) -> None:
         self._contract = contract
         self._breaker = breaker
         self._history = history

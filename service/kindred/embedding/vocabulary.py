@@ -41,6 +41,14 @@ class Bags:
     offsets: NDArray[np.int64]  # (n,) start of each bag
     vectors: NDArray[np.float32]  # (n, vector_width)
 
+    def take(self, entities: NDArray[np.int64]) -> Bags:
+        """The bags of these entities, in this order, repeated where an entity is."""
+        ends = np.append(self.offsets[1:], len(self.tokens))
+        sizes = (ends - self.offsets)[entities]
+        offsets = np.cumsum(sizes) - sizes
+        index = np.repeat(self.offsets[entities] - offsets, sizes) + np.arange(sizes.sum())
+        return Bags(self.tokens[index], self.weights[index], offsets, self.vectors[entities])
+
 
 def fit(features: Mapping[str, Feature], entities: Sequence[Attributes]) -> dict[str, FeatureVocabulary]:
     """Learn each attribute's vocabulary; categories come most frequent first, ties by value."""
@@ -124,7 +132,9 @@ class _Column:
 
     def __init__(self, name: str, feature: Feature, vocabulary: FeatureVocabulary, base: int) -> None:
         self._name, self._feature, self._base = name, feature, base
-        self._tokens = {value: base + index for index, value in enumerate(vocabulary.values)}
+        self._tokens: dict[str | None, int] = {
+            value: base + index for index, value in enumerate(vocabulary.values)
+        }
         self._edges = np.asarray(vocabulary.edges, np.float64)
         sizes = {Kind.NUMBER: len(vocabulary.edges) + 1, Kind.TEXT: feature.buckets}
         self.size = sizes.get(feature.kind, len(vocabulary.values))
@@ -142,8 +152,8 @@ class _Column:
     def _encode_category(self, entities: Sequence[Attributes]) -> _Triplets:
         # A shorter way for the commonest kind: every user of every batch passes here.
         values = (entity.get(self._name) for entity in entities)
-        known = (self._tokens.get(value if type(value) is str else str(value), -1) for value in values)
-        tokens = np.fromiter(known, np.int64, len(entities))
+        texts = (value if value is None or type(value) is str else str(value) for value in values)
+        tokens = np.fromiter((self._tokens.get(text, -1) for text in texts), np.int64, len(entities))
         rows = np.flatnonzero(tokens >= 0)
         return rows, tokens[rows], np.ones(len(rows), np.float32)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
     AuthorizationError,
     KafkaError,
@@ -81,6 +82,18 @@ def missing_topics(settings: Settings) -> list[str]:
     return [topic.name for topic in declared_topics(settings) if topic.name not in existing]
 
 
+def short_lived_tombstones(settings: Settings, least_ms: int = 7 * _DAY_MS) -> list[str]:
+    """Compacted topics that forget a tombstone sooner than that (rule 18). Raises Misconfigured, Outage.
+
+    A broker that does not tell (Tansu) is not judged.
+    """
+    names = [topic.name for topic in declared_topics(settings) if topic.configs]
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    with _admin(settings) as admin:
+        told = admin.describe_configs(asked, config_filter="all").get("topic", {})
+    return [name for name in names if _forgets_within(told.get(name, {}), least_ms)]
+
+
 def delete_topics(settings: Settings) -> None:
     """Delete those of the three that exist, with every event in them. Raises Misconfigured, Outage."""
     with _admin(settings) as admin:
@@ -98,6 +111,12 @@ def _options(topic: Topic, replication_factor: int) -> dict[str, object]:
     }
 
 
+def _forgets_within(configs: Mapping[str, Mapping[str, str]], least_ms: int) -> bool:
+    policy = configs.get("cleanup.policy", {}).get("value", "")
+    retention_ms = configs.get("delete.retention.ms", {}).get("value")
+    return "compact" in policy and retention_ms is not None and int(retention_ms) < least_ms
+
+
 def _is_new(answer: Mapping[str, object]) -> bool:
     code = answer["error_code"]
     if code == TopicAlreadyExistsError.errno:
@@ -111,7 +130,7 @@ def _is_new(answer: Mapping[str, object]) -> bool:
 def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     servers = settings.kafka.bootstrap_servers
     try:
-        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=10_000)
+        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=5_000)
         try:
             yield admin
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -30,13 +29,7 @@ class Dataset:
 
     def in_time_order(self) -> Iterator[Value]:
         """All values merged by time; at equal times items come first, then profiles."""
-        described_at, occurred_at = attrgetter("updated_at_us"), attrgetter("occurred_at_us")
-        streams = (
-            ((described_at(item), item) for item in self.items),
-            ((described_at(profile), profile) for profile in self.profiles),
-            ((occurred_at(event), event) for event in self.interactions),
-        )
-        return (value for _, value in heapq.merge(*streams, key=lambda timed: timed[0]))
+        return heapq.merge(self.items, self.profiles, self.interactions, key=time_us_of)
 
     def as_lines(self) -> Iterator[str]:
         """JSON lines in time order, as `kindred produce` and `kindred train --from` read them."""
@@ -58,6 +51,11 @@ class Dataset:
                 for event in self.interactions
             ],
         )
+
+
+def time_us_of(value: Value) -> int:
+    """When it happened, or as of when it describes."""
+    return value.occurred_at_us if isinstance(value, Interaction) else value.updated_at_us
 
 
 def _described_later(value: Described, moved_us: int) -> Described:

@@ -6,7 +6,9 @@ copies, for the points of a request belong to nobody else.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +40,7 @@ class Collection(LocalCollection):
         super().__init__(config)
         self.indexes: dict[str, models.PayloadSchemaType] = {}
         self.strict_mode = config.strict_mode_config
+        self._slots_by_id: list[int] = []
 
     def upsert_dense(
         self,
@@ -133,6 +136,32 @@ class Collection(LocalCollection):
             return
         if False in (strict.unindexed_filtering_retrieve, strict.unindexed_filtering_update):
             refuse_unindexed(payload_filter, self.indexes)
+
+    def _scroll_by_id(
+        self,
+        scroll_filter: models.Filter | None = None,
+        limit: int = 10,
+        offset: Any = None,
+        with_payload: Any = True,
+        with_vectors: Any = False,
+    ) -> tuple[list[models.Record], Any]:
+        mask = self._payload_and_non_deleted_mask(scroll_filter)
+        start = (
+            0 if offset is None else bisect_left(self._ordered(), self._universal_id(offset), key=self._order)
+        )
+        slots = list(islice((slot for slot in self._ordered()[start:] if mask[slot]), limit + 1))
+        page = [self.ids_inv[slot] for slot in slots[:limit]]
+        next_page = self.ids_inv[slots[limit]] if len(slots) > limit else None
+        return self.retrieve(page, with_payload, with_vectors), next_page
+
+    def _ordered(self) -> list[int]:
+        """Internal ids in the order of point ids; sorted anew when there are more, for none ever goes."""
+        if len(self._slots_by_id) != len(self.ids):
+            self._slots_by_id = sorted(range(len(self.ids_inv)), key=self._order)
+        return self._slots_by_id
+
+    def _order(self, slot: int) -> Any:
+        return self._universal_id(self.ids_inv[slot])
 
     def _filter_to_ids(self, delete_filter: models.Filter) -> list[models.ExtendedPointId]:
         selected = np.flatnonzero(self._payload_and_non_deleted_mask(delete_filter))

@@ -49,11 +49,34 @@ def _passing(collection: LocalCollection, condition: models.Condition, candidate
         return matching(collection, condition, candidates)
     if isinstance(condition, models.HasIdCondition):
         return np.intersect1d(candidates, _indexes(collection, condition.has_id))
+    if _is_equality(condition):
+        return _equal(collection, condition.key, condition.match.value, candidates)  # type: ignore[union-attr]
     test = _value_test(condition)
     if test is None:
         return _keep(candidates, lambda idx: _slow_condition(collection, condition, idx))
     key, payloads = condition.key, collection.payload  # type: ignore[union-attr]
     return _keep(candidates, lambda idx: _any_value(test, payloads[idx].get(key)))
+
+
+def _is_equality(condition: models.Condition) -> bool:
+    return (
+        isinstance(condition, models.FieldCondition)
+        and condition.model_fields_set == {"key", "match"}
+        and isinstance(condition.match, models.MatchValue)
+        and _TOP_LEVEL.fullmatch(condition.key) is not None
+    )
+
+
+def _equal(collection: LocalCollection, key: str, wanted: Any, candidates: Candidates) -> Candidates:
+    # The commonest condition, so in one expression. JSON's true, 1 and 1.0 are three values for Qdrant.
+    kind, payloads = type(wanted), collection.payload
+    accepted = [
+        slot
+        for slot in candidates.tolist()
+        if (type(value := payloads[slot].get(key)) is kind and value == wanted)
+        or (type(value) is list and any(type(each) is kind and each == wanted for each in value))
+    ]
+    return np.array(accepted, dtype=np.intp)
 
 
 def _value_test(condition: models.Condition) -> Test | None:
@@ -65,9 +88,6 @@ def _value_test(condition: models.Condition) -> Test | None:
     if isinstance(condition.range, models.Range) and condition.match is None:
         bounds = condition.range
         return lambda value: check_range(bounds, value)
-    if isinstance(condition.match, models.MatchValue) and condition.range is None:
-        wanted = condition.match.value
-        return lambda value: values_match(value, wanted)
     if isinstance(condition.match, models.MatchAny) and condition.range is None:
         options = condition.match.any
         return lambda value: any(values_match(value, option) for option in options)

@@ -62,10 +62,17 @@ class Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 return 200, encode(self.server.api.answer(self.command, path, body))
         except RefusedRequestError as error:
-            return error.status, encode({"time": 0.0, "status": {"error": str(error)}, "result": None})
+            return error.status, _failure(str(error))
+        except Exception as error:
+            # Any fault of local mode must be an answer: a closed connection would look like an outage.
+            return 500, _failure(f"Service internal error: {error!r}")
 
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: stdout carries the port only."""
+
+
+def _failure(reason: str) -> bytes:
+    return encode({"time": 0.0, "status": {"error": reason}, "result": None})
 
 
 def main() -> None:

@@ -18,8 +18,15 @@ The model, so that nobody has to guess what a result on it means:
   views a film and then watches it a minute later, which would give the answer away.
 
 So fresh histories help as far as the recent films, interests and drift weigh, next to a lasting taste
-that a frozen vector knows as well. The default strengths make the share of next films that share a
-genre with the last about that of MovieLens, given the user's own taste.
+that a frozen vector knows as well. With the default strengths and seed, the next film shares a genre
+with the last in 58 % of the cases; shuffled within each user it would be 41 %, among all users 28 %.
+(MovieLens-100K: 50, 43 and 40 %; MovieLens-1M: 73, 47 and 39 %.) A tenth of the films gets 44 % of the
+events (MovieLens: 43 and 42 %), the Gini coefficient is .55 (.63 and .60).
+
+A check that nothing is rigged: an item-kNN over the history, asked for the next film of known users in
+the last fifth of the time line, finds it among its first ten in 9.2 % of the cases with the history as
+of the split and in 12.3 % with the fresh one; popularity alone 8.0 %. Without interest, recency and
+drift (`Strengths(interest=0, recent=0, drift_per_day=0)`) it is 9.9 and 10.0 %: no gain is left.
 """
 
 from __future__ import annotations

@@ -10,9 +10,23 @@ from numpy.typing import NDArray
 from kindred.local.shop.names import people, titles
 
 GENRES = (
-    "drama comedy thriller romance action horror crime documentary "
-    "science_fiction adventure animation family fantasy mystery war western"
-).split()
+    "drama",
+    "comedy",
+    "thriller",
+    "romance",
+    "action",
+    "horror",
+    "crime",
+    "documentary",
+    "science_fiction",
+    "adventure",
+    "animation",
+    "family",
+    "fantasy",
+    "mystery",
+    "war",
+    "western",
+)
 GENRE_WEIGHTS = 1.0 / np.arange(2, len(GENRES) + 2)  # drama is everywhere, a western rare
 
 STYLE_WIDTH = 12  # directions of taste that no attribute names
@@ -64,9 +78,9 @@ def genre_places(weights: NDArray[np.floating]) -> NDArray[np.float32]:
     return places
 
 
-def era_place(years: NDArray[np.floating]) -> NDArray[np.float32]:
+def era_place(years: NDArray[np.floating | np.integer]) -> NDArray[np.float32]:
     """Coordinate on the era axis, 0 around the turn of the century."""
-    return ((years - 2008) / _ERA_YEARS).astype(np.float32)
+    return np.asarray((years - 2008) / _ERA_YEARS, np.float32)
 
 
 def _genres(count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -118,4 +132,4 @@ def _places(
 def _appeal(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Zipf-Mandelbrot: log weight falls with the logarithm of a random rank."""
     rank = rng.permutation(count)
-    return (-0.75 * np.log(rank + 12.0)).astype(np.float32)
+    return np.asarray(-1.25 * np.log(rank + 8.0), np.float32)

@@ -77,4 +77,5 @@ def _tastes(
     tastes = genre_places(0.55 * shared + own)
     tastes[:, len(GENRES) : -1] = rng.normal(scale=0.8, size=(len(ages), STYLE_WIDTH))
     tastes[:, -1] = era_place(_FAVOURITE_YEAR[ages] + rng.normal(scale=8.0, size=len(ages)))
-    return tastes / np.linalg.norm(tastes, axis=1, keepdims=True)
+    tastes /= np.linalg.norm(tastes, axis=1, keepdims=True)
+    return tastes

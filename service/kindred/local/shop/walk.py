@@ -5,6 +5,7 @@ The users are walked side by side, one choice each at a time, so that a step is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,9 @@ _BLOCK_USERS = 1024  # bounds the memory: a block holds users x films of scores
 class Strengths:
     """How strongly each cause weighs in a choice, as factors of a softmax's scores."""
 
-    taste: float = 4.0  # lasting, though it drifts
-    interest: float = 1.6  # what one is after for some days
-    recent: float = 1.6  # the films chosen in this and the last visits
+    taste: float = 9.0  # lasting, though it drifts
+    interest: float = 2.5  # what one is after for some days
+    recent: float = 2.5  # the films chosen in this and the last visits
     release: float = 1.5  # a new film on the shop's front page
     drift_per_day: float = 0.03
     interest_days: float = 8.0
@@ -40,32 +41,21 @@ def walk(
     """Film and type of every choice, (n,) each, in the order of `choices`."""
     chosen = np.zeros(len(choices.days), np.int64)
     types = np.zeros(len(choices.days), np.int8)
+    lengths = np.diff(choices.offsets)
     for first in range(0, len(people), _BLOCK_USERS):
         users = np.arange(first, min(first + _BLOCK_USERS, len(people)))
-        _walk_block(films, people, choices, strengths, rng, users, chosen, types)
+        users = users[np.argsort(-lengths[users], kind="stable")]  # so that a step is a prefix
+        minds = _Minds(films, people.tastes[users], strengths, rng)
+        for rows in _steps(choices.offsets[users], lengths[users]):
+            chosen[rows], types[rows] = minds.choose(choices.days[rows], choices.starts_visit[rows])
     return chosen, types
 
 
-def _walk_block(
-    films: Films,
-    people: People,
-    choices: Choices,
-    strengths: Strengths,
-    rng: np.random.Generator,
-    users: NDArray[np.int64],
-    chosen: NDArray[np.int64],
-    types: NDArray[np.int8],
-) -> None:
-    """Fill `chosen` and `types` for these users. The busiest come first, so that a step is a prefix."""
-    lengths = choices.offsets[users + 1] - choices.offsets[users]
-    order = np.argsort(-lengths, kind="stable")
-    users, lengths = users[order], lengths[order]
-    minds = _Minds(films, people.tastes[users], strengths, rng)
+def _steps(offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Rows of all users' first choice, then of their second, and so on; longest users first."""
     for step in range(int(lengths[0])):
         active = int(np.searchsorted(-lengths, -step, side="left"))
-        rows = choices.offsets[users[:active]] + step
-        film, outcome = minds.choose(choices.days[rows], choices.starts_visit[rows])
-        chosen[rows], types[rows] = film, outcome
+        yield offsets[:active] + step
 
 
 class _Minds:
@@ -82,7 +72,8 @@ class _Minds:
         self._taste = tastes.copy()
         self._interest = films.places[rng.integers(len(films), size=len(tastes))]
         self._recent = np.zeros_like(tastes)
-        self._seen = np.zeros((len(tastes), len(films)), bool)
+        self._barred = np.zeros((len(tastes), len(films)), np.float32)  # -inf: seen
+        self._new = slice(int(np.searchsorted(films.arrives_days, 0.0, side="right")), len(films))
         self._at = np.zeros(len(tastes))
 
     def choose(
@@ -93,7 +84,7 @@ class _Minds:
         self._pass_time(days, starts_visit)
         film = self._draw(self._scores(days))
         outcome = self._outcome(film, days)
-        self._seen[users, film] |= outcome != VIEW
+        self._barred[users, film] = np.where(outcome == VIEW, 0.0, -np.inf)
         weight = np.array([0.2, 0.4, 0.5, 0.4, 0.0], np.float32)[outcome][:, None]
         self._recent[users] += weight * (self._films.places[film] - self._recent[users])
         return film, outcome
@@ -118,21 +109,27 @@ class _Minds:
             + strengths.interest * self._interest[:count]
             + strengths.recent * self._recent[:count]
         )
-        age = days[:, None].astype(np.float32) - self._films.arrives_days
-        is_new = self._films.arrives_days > 0
-        scores = wish @ self._films.places.T + self._films.appeal
-        scores[:, is_new] += strengths.release * np.exp(
-            -np.maximum(age[:, is_new], 0) / strengths.release_days
-        )
-        scores[self._seen[:count] | (age < 0)] = -np.inf
+        scores: NDArray[np.float32] = wish @ self._films.places.T
+        scores += self._films.appeal
+        scores += self._barred[:count]
+        scores[:, self._new] += self._front_page(days)
         return scores
+
+    def _front_page(self, days: NDArray[np.float64]) -> NDArray[np.float32]:
+        """What being new adds to the score of each film that was not there from the start."""
+        age = days[:, None].astype(np.float32) - self._films.arrives_days[self._new]
+        shown = self._strengths.release * np.exp(-np.maximum(age, 0) / self._strengths.release_days)
+        return np.where(age < 0, np.float32(-np.inf), shown)
 
     def _draw(self, scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """One film a row, with the probabilities of a softmax."""
         weights = np.exp(scores - scores.max(1, keepdims=True))
-        cumulated = weights.cumsum(1, dtype=np.float64)
-        threshold = self._rng.random(len(scores)) * cumulated[:, -1]
-        return (cumulated <= threshold[:, None]).sum(1)
+        cumulated = weights.cumsum(1)
+        # Kept below 1 by more than a rounding: at the very total no film would be left.
+        share = np.minimum(self._rng.random(len(scores), dtype=np.float32), np.float32(1 - 2**-20))
+        threshold = share * cumulated[:, -1]
+        film: NDArray[np.int64] = np.count_nonzero(cumulated <= threshold[:, None], axis=1)
+        return film
 
     def _outcome(self, film: NDArray[np.int64], days: NDArray[np.float64]) -> NDArray[np.int64]:
         """A look, or more: the better the match the likelier a like, new films are bought."""
@@ -142,5 +139,6 @@ class _Minds:
         disliked = 0.08 / (1.0 + np.exp(6.0 * match))
         bought = np.where(is_new, 0.25, 0.06)
         odds = np.stack([np.full(len(film), 0.18), liked, bought, disliked], axis=1)
-        at = (odds.cumsum(1) <= self._rng.random((len(film), 1))).sum(1)
-        return np.array([VIEW, LIKE, PURCHASE, DISLIKE, WATCH])[at]
+        at = np.count_nonzero(odds.cumsum(1) <= self._rng.random((len(film), 1)), axis=1)
+        outcome: NDArray[np.int64] = np.array([VIEW, LIKE, PURCHASE, DISLIKE, WATCH])[at]
+        return outcome
