@@ -7,7 +7,7 @@ from kindred.events.schema import Reason
 _SHOWN_CHARACTERS = 80
 
 
-class Rejected(Exception):  # noqa: N818 - named like those of kindred.errors
+class Rejected(Exception):
     """This record is not an event. `decode` turns it into a dead letter."""
 
     def __init__(self, reason: Reason, detail: str) -> None:

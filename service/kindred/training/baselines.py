@@ -36,7 +36,7 @@ class ItemKnn:
         taken = np.zeros((len(log.user_ids), len(log.item_ids)), np.float32)
         taken[log.users[positive], log.items[positive]] = 1.0
         norms = np.maximum(np.linalg.norm(taken, axis=0), 1.0)
-        self._similarity: NDArray[np.float32] = (taken.T @ taken) / np.outer(norms, norms)
+        self._similarity = ((taken.T @ taken) / np.outer(norms, norms)).astype(np.float32)
         np.fill_diagonal(self._similarity, 0.0)
         self._newest, self._decay = newest, decay
         self._positive_types = declaration.positive_types

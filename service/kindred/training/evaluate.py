@@ -52,7 +52,8 @@ def leave_one_out(log: EventLog, declaration: Declaration) -> NDArray[np.int64]:
 
 def from_time(log: EventLog, declaration: Declaration, time_us: int) -> NDArray[np.int64]:
     """Every target at or after a moment: the honest split, for a model trained on what was before."""
-    return np.flatnonzero(target_events(log, declaration) & (log.times_us >= time_us))
+    late: NDArray[np.int64] = np.flatnonzero(target_events(log, declaration) & (log.times_us >= time_us))
+    return late
 
 
 def ranks(

@@ -33,4 +33,4 @@ class SeenItems:
         seen = counted[histories.types]
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(seen)])[histories.offsets].tolist()
         ids = self._point_ids[histories.items[seen]].tolist()
-        return [list(dict.fromkeys(ids[start:end])) for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [list(dict.fromkeys(ids[start:end])) for start, end in pairwise(ends)]

@@ -9,7 +9,10 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
-DEPLOYMENT_FILES = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy").rglob("*.*"))]
+DEPLOYMENT_FILES = [
+    ROOT / "docker-compose.yml",
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+]
 USER = 10001
 
 
