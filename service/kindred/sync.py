@@ -77,9 +77,12 @@ class Syncer:
         Raises PartitionsTripped before anything is written, or Outage.
         """
         decoded = decode(records, self._contract)
-        self._check_breaker(records, decoded)
+        counts = count_by_partition(records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped(tripped)
         try:
             yield self._transact(decoded, pending or Pending())
+            self._breaker.count(counts)
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
             yield from self.apply(records, pending)
@@ -111,11 +114,6 @@ class Syncer:
                     raise
         if affected.pending:
             self._history.finish_pending(affected.pending)
-
-    def _check_breaker(self, records: Sequence[Record], decoded: Decoded) -> None:
-        counts = count_by_partition(records, decoded.dead_letters)
-        if tripped := self._breaker.tripped(counts):
-            raise PartitionsTripped(tripped)
 
     def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
         return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
