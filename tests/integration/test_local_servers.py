@@ -41,9 +41,7 @@ def test_all_three_answer_and_nothing_is_left_behind() -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_however_the_parent_ends_no_server_and_no_file_outlives_it(
-    end: signal.Signals, tmp_path: Path
-) -> None:
+def test_kill_9_or_ctrl_c_leaves_no_server_and_no_file(end: signal.Signals, tmp_path: Path) -> None:
     report = tmp_path / "folder"
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(report)], stderr=subprocess.DEVNULL)
     _wait_until(lambda: report.exists() and report.read_text() != "")

@@ -9,7 +9,8 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
-DEPLOYMENT_FILES = [
+DEPLOY_FILES = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file())
+DEPLOYMENT_FILES = [ROOT / "docker-compose.yml", *DEPLOY_FILES]
     ROOT / "docker-compose.yml",
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
 ]
