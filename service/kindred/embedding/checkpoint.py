@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from safetensors import SafetensorError
@@ -38,7 +38,7 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a file of the checkpoint must be."""
 
     sha256: str
-    bytes: int
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**36)]
 
 
 class TrainingRange(msgspec.Struct, frozen=True):
@@ -134,8 +134,10 @@ def _fault(manifest: Manifest) -> str | None:
     if set(manifest.files) != _FILES:
         return f"lists the files {sorted(manifest.files)} instead of {sorted(_FILES)}"
     sizes = (manifest.dimension, manifest.max_length)
-    if sizes != (manifest.towers.dimension, manifest.towers.max_length) or min(sizes) < 1:
+    if sizes != (manifest.towers.dimension, manifest.towers.max_length):
         return "contradicts itself about dimension or length"
+    if manifest.towers.width % manifest.towers.heads:
+        return "has towers whose heads do not divide their width"
     return None
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kindred.embedding import checkpoint
-from kindred.embedding.features import UNKNOWN, Events, encode_windows
+from kindred.embedding.features import UNKNOWN, Events, Windows, encode_windows
 from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.vocabulary import Attributes
@@ -66,6 +66,10 @@ class Embedder:
         table.index_copy_(0, rows, fresh)
         self._items = table
 
+    def windows(self, histories: Histories) -> Windows:
+        """What the user tower reads of these histories, as arrays; `embed` reads slices of the same."""
+        return encode_windows(self._events(histories, len(self._items)), *self._bounds(histories))
+
     def embed(self, histories: Histories) -> NDArray[np.float32]:
         """User vectors (n, d), unit length, in the order of the histories.
 
@@ -73,8 +77,7 @@ class Embedder:
         """
         items = self._items
         events = self._events(histories, len(items))
-        ends = histories.offsets[1:]
-        starts = np.maximum(histories.offsets[:-1], ends - self.max_length)
+        starts, ends = self._bounds(histories)
         vectors = np.empty((len(histories), self.dimension), np.float32)
         with torch.inference_mode():
             prefixes = self._prefixes(histories)
@@ -99,6 +102,11 @@ class Embedder:
         bags = self._encoder.encode_profiles(histories.user_ids, histories.profiles)
         prefixes: Tensor = self._towers.user.profile(bags)
         return prefixes.to(self._dtype)
+
+    def _bounds(self, histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Start and end of each user's newest `max_length` interactions."""
+        ends = histories.offsets[1:]
+        return np.maximum(histories.offsets[:-1], ends - self.max_length), ends
 
     def _events(self, histories: Histories, table_rows: int) -> Events:
         rows = histories.items.astype(np.int64) + 1

@@ -12,8 +12,6 @@ from typing import Self
 
 from kindred.local import broker, postgres, qdrant
 
-LAUNCHERS = (broker.launch, qdrant.launch, postgres.launch)
-
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -50,10 +48,12 @@ class EmbeddedServers:
         with ExitStack() as stack:
             self.folder = stack.enter_context(temporary_folder())
             # Started side by side; Postgres last, because initdb is waited for.
-            servers = [stack.enter_context(launch(self.folder)) for launch in LAUNCHERS]
-            for server in servers:
+            kafka = stack.enter_context(broker.launch(self.folder))
+            vectors = stack.enter_context(qdrant.launch(self.folder))
+            database = stack.enter_context(postgres.launch(self.folder))
+            for server in (kafka, vectors, database):
                 server.wait_until_ready()
-            self.addresses = Addresses(*(server.address for server in servers))
+            self.addresses = Addresses(kafka.address, vectors.address, database.address)
             self._running = stack.pop_all()
         return self
 

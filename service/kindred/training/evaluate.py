@@ -77,7 +77,8 @@ def _rank_chunk(
     history_rows = np.repeat(rows, np.diff(offsets))[seen[history]]
     at_least[history_rows, log.items[history[seen[history]]]] = False
     at_least[rows, log.items[cases]] = True  # itself: the best rank is 1
-    return at_least.sum(axis=1)
+    ranked: NDArray[np.int64] = at_least.sum(axis=1)
+    return ranked
 
 
 def metrics(ranked: NDArray[np.int64], cutoffs: tuple[int, ...] = (10, 100)) -> dict[str, float]:

@@ -31,9 +31,9 @@ class Learner:
         keep_freed_buffers()
         self.model = model
         self._log, self._targets, self._options = log, targets, options
-        self._events, self._items = _encoded(model, log)
+        self.events, self._items = _encoded(model, log)
         self._profiles = model.encoder.encode_profiles(log.user_ids, log.profiles)
-        self._log_probability = _log_frequency(self._events.rows[targets], len(self._items.offsets))
+        self._log_probability = _log_frequency(self.events.rows[targets], len(self._items.offsets))
         self._optimizer = torch.optim.AdamW(
             model.towers.parameters(), weight_decay=options.weight_decay, fused=True
         )
@@ -51,13 +51,23 @@ class Learner:
         size = self._options.batch_windows
         steps = math.ceil(len(samples.users) / size)
         losses = []
-        for step, batch in enumerate(batches(samples, self._events, self._targets, size, self._rng)):
+        for step, batch in enumerate(batches(samples, self.events, self._targets, size, self._rng)):
             self.share_done = self._share((epoch - 1 + step / steps) / self._options.epochs)
             if self.share_done >= 1:
                 break
             losses.append(self._step(batch))
         self.share_done = self._share(epoch / self._options.epochs)
         return float(np.mean(losses)) if losses else math.nan
+
+    def user_vectors(self, batch: Batch) -> Tensor:
+        """(n, 1 + S, d): every user of the batch after 0, 1, … S interactions."""
+        return self._user_vectors(batch, self.model.towers.item(self._items))
+
+    def _user_vectors(self, batch: Batch, representations: Tensor) -> Tensor:
+        tower = self.model.towers.user
+        prefixes = tower.profile(self._profiles.take(batch.users))
+        vectors: Tensor = tower(prefixes, batch.windows, representations)
+        return vectors
 
     def _share(self, by_epochs: float) -> float:
         # The schedule must have come to its end when the budget is spent, whichever is first.
@@ -78,14 +88,12 @@ class Learner:
         return loss.item()
 
     def _loss(self, batch: Batch) -> Tensor:
-        towers = self.model.towers
-        representations = towers.item(self._items)
-        prefixes = towers.user.profile(self._profiles.take(batch.users))
-        positions = towers.user(prefixes, batch.windows, representations)
+        representations = self.model.towers.item(self._items)
+        positions = self._user_vectors(batch, representations)
         users = positions[torch.from_numpy(batch.rows), torch.from_numpy(batch.positions)]
         # Row 0, the unknown item, is read by histories but is no candidate.
-        catalogue = towers.item.project(representations[1:])
-        targets = torch.from_numpy(self._events.rows[batch.events] - 1)
+        catalogue = self.model.towers.item.project(representations[1:])
+        targets = torch.from_numpy(self.events.rows[batch.events] - 1)
         if len(catalogue) <= self._options.full_softmax_items:
             return full_softmax(users, catalogue, targets)
         drawn = torch.multinomial(self._log_probability.exp(), self._options.sampled_items, replacement=True)

@@ -11,9 +11,6 @@ ROOT = Path(__file__).parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 DEPLOY_FILES = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file())
 DEPLOYMENT_FILES = [ROOT / "docker-compose.yml", *DEPLOY_FILES]
-    ROOT / "docker-compose.yml",
-    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
-]
 USER = 10001
 
 

@@ -104,6 +104,8 @@ def test_a_link_out_of_the_directory_is_refused(directory: Path) -> None:
         {"files": {"../model.safetensors": {"sha256": "", "bytes": 1}}},
         {"unexpected": True},
         {"towers": {"blocks": "two"}},
+        {"towers": {"width": 2**40}},
+        {"towers": {"heads": 3}},
     ],
 )
 def test_a_wrong_manifest_is_refused(directory: Path, changes: dict[str, Any]) -> None:

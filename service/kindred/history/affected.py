@@ -1,0 +1,38 @@
+"""What one batch's transaction left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kindred.history.pending import Pending
+from kindred.history.window import Histories, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What Qdrant must now hear of, and the counts for the metrics."""
+
+    revision: int
+    models: Sequence[str]  # to write, as read under the batch lock (rule 5)
+    began_at_seconds: float  # boottime clock, which counts suspend (rule 7)
+    histories: Histories
+    erased: Sequence[str]  # users: tombstones (rule 14)
+    changed_items: Sequence[Item]  # all that changed since the last batch, whoever changed them
+    items: Sequence[Item] = ()  # embed and write
+    payload_items: Sequence[Item] = ()  # write the payload, embed nothing
+    removed_items: Sequence[Item] = ()  # tombstones
+    fresh: int = 0
+    duplicates: int = 0
+    dropped: int = 0  # interactions of erased users
+    dead_letters: Mapping[str, int] = field(default_factory=dict)  # by reason
+    event_types: Mapping[str, int] = field(default_factory=dict)
+    pending: Pending = field(default_factory=Pending)  # to finish once all of this is written
+
+
+class RetentionFloorRaised(Exception):
+    """Partitions were dropped since the batch was decoded: decode again with this floor."""
+
+    def __init__(self, floor_us: int) -> None:
+        super().__init__(floor_us)
+        self.floor_us = floor_us

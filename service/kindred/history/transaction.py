@@ -1,0 +1,213 @@
+"""The steps of one batch's transaction, in the order that the locks demand (locks.py)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.events.schema import Decoded, Interaction
+from kindred.history import columns, dead_letters, erasures, items, pending, popularity, profiles
+from kindred.history import statements as sql
+from kindred.history.affected import Affected, RetentionFloorRaised
+from kindred.history.connection import Connection
+from kindred.history.event_types import EventTypes
+from kindred.history.pending import Pending
+from kindred.history.window import Histories, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a deployment decides about its histories. `reopen_skew_us`: see erasures.State."""
+
+    history_limit: int
+    half_life_days: float
+    reopen_skew_us: int | None
+    item_features: frozenset[str]
+
+
+class Transaction:
+    """One batch on one connection. Changes neither the catalogue nor anything else outside Postgres."""
+
+    def __init__(
+        self, connection: Connection, rules: Rules, event_types: EventTypes, catalogue: items.Catalogue,
+        decoded: Decoded, pending: Pending,
+    ) -> None:  # fmt: skip
+        self._connection = connection
+        self._rules = rules
+        self._event_types = event_types
+        self._catalogue = catalogue
+        self._decoded = decoded
+        self._pending = pending
+        self._user_ids = sorted(_users_of(decoded) | set(pending.of_kind("user")))
+        self._user_column = columns.texts(self._user_ids)
+
+    def run(self, floor_us: int | None, began_at_seconds: float) -> Affected:
+        """All of it. Raises RetentionFloorRaised before anything is written."""
+        epoch, models = self._enter(floor_us)
+        dead_letters.insert(self._connection, self._decoded.dead_letters)
+        once_erased = self._settle_users()
+        admitted, dropped = _admitted(self._decoded.interactions, once_erased)
+        revision, writes = self._settle_items(epoch)
+        changed = items.read_changed(self._connection, self._catalogue.cursor, self._rules.half_life_days)
+        now = _Now(self._catalogue, changed)
+        rows = self._merge(admitted, revision, now)
+        # Whose interaction was admitted has come back with it, where interactions re-open an id.
+        erased = {user_id for user_id, state in once_erased.items() if state.is_erased}
+        erased -= {event.user_id for event in admitted}
+        fresh = sum(row[6] for row in rows)
+        return Affected(
+            revision=revision,
+            models=tuple(models),
+            began_at_seconds=began_at_seconds,
+            histories=self._histories([row for row in rows if row[0] not in erased]),
+            erased=sorted(erased),
+            changed_items=changed,
+            fresh=fresh,
+            duplicates=len(self._decoded.interactions) - dropped - fresh,
+            dropped=dropped,
+            dead_letters=Counter(letter.reason.value for letter in self._decoded.dead_letters),
+            event_types=Counter(event.type for event in self._decoded.interactions),
+            pending=self._pending + pending.request(self._connection, "item", writes.seen_first),
+            **self._item_points(writes, now),
+        )
+
+    def _enter(self, floor_us: int | None) -> tuple[int, list[str]]:
+        self._connection.execute(sql.LOCK_BATCH)
+        row = self._connection.execute(sql.READ_INSTALLATION).fetchone()
+        assert row is not None  # the migration inserts it
+        epoch, floor_now_us, models = row
+        if floor_now_us is not None and (floor_us is None or floor_us < floor_now_us):
+            raise RetentionFloorRaised(floor_now_us)
+        return epoch, models
+
+    def _settle_users(self) -> dict[str, erasures.State]:
+        """Create and lock the users, then erase and describe them; erasures first (rule 13)."""
+        if not self._user_ids:
+            return {}
+        self._connection.execute(sql.INSERT_MISSING_USERS, {"user_ids": self._user_column})
+        rows = self._lock_users()
+        decoded, rules = self._decoded, self._rules
+        erasures.apply(self._connection, decoded.erasures, decoded.profiles, rules.reopen_skew_us)
+        profiles.merge(self._connection, decoded.profiles)
+        if decoded.erasures or decoded.profiles:
+            rows = self._lock_users()
+        return erasures.states(rows, rules.reopen_skew_us)
+
+    def _lock_users(self) -> list[Any]:
+        rows = self._connection.execute(sql.LOCK_USERS, {"user_ids": self._user_column}).fetchall()
+        if len(rows) != len(self._user_ids):
+            raise RuntimeError(
+                f"locked {len(rows)} of {len(self._user_ids)} users; the transaction rolls back"
+            )
+        return rows
+
+    def _settle_items(self, epoch: int) -> tuple[int, items.ItemWrites]:
+        """The revision, and what became of the batch's items. It is drawn last of all locks (rule 4)."""
+        decoded, known = self._decoded, self._catalogue.by_id
+        named = {event.item_id for event in decoded.interactions if event.item_id not in known}
+        named |= {d.item_id for d in decoded.descriptions} | {r.item_id for r in decoded.removals}
+        if named:
+            self._connection.execute(sql.LOCK_ITEM_WRITERS)
+        revision = self._draw_revision(epoch)
+        if not named:
+            return revision, items.ItemWrites()
+        return revision, items.write(
+            self._connection, sorted(named), decoded.descriptions, decoded.removals, revision,
+            self._rules.item_features,
+        )  # fmt: skip
+
+    def _draw_revision(self, epoch: int) -> int:
+        row = self._connection.execute(sql.DRAW_REVISION).fetchone()
+        assert row is not None
+        return int(epoch << 40 | row[0])
+
+    def _merge(self, admitted: Sequence[Interaction], revision: int, now: _Now) -> list[Any]:
+        if not self._user_ids:
+            return []
+        parameters = {
+            **_event_columns(admitted, now, self._event_types.numbers),
+            "user_ids": self._user_column,
+            "popular_types": self._event_types.popular_numbers,
+            "popularity_landmark_seconds": popularity.LANDMARK_SECONDS,
+            "popularity_half_life_seconds": self._rules.half_life_days * 86_400,
+            "history_limit": self._rules.history_limit,
+            "revision": revision,
+        }
+        return self._connection.cursor(binary=True).execute(sql.MERGE_HISTORIES, parameters).fetchall()
+
+    def _histories(self, rows: Sequence[Any]) -> Histories:
+        sent = [row[3] for row in rows]
+        types: NDArray[np.int64] = columns.concatenated([row[4] for row in rows], 2)
+        highest = int(types.max()) if len(types) else 0
+        return Histories(
+            user_ids=[row[0] for row in rows],
+            profiles=[row[1] or {} for row in rows],
+            offsets=columns.offsets(columns.lengths(sent, 4)),
+            items=columns.concatenated(sent, 4).astype(np.int32),
+            types=types.astype(np.int16),
+            times_us=columns.times_us([row[5] for row in rows]),
+            type_names=self._event_types.names(self._connection, highest),
+            history_lengths=[row[2] for row in rows],
+        )
+
+    def _item_points(self, writes: items.ItemWrites, now: _Now) -> dict[str, list[Item]]:
+        named = dict.fromkeys([*writes.embed, *self._pending.of_kind("item")])
+        whole = [item for item_id in named if (item := now.find(item_id)) is not None]
+        return {
+            "items": [item for item in whole if not item.removed],
+            "removed_items": [item for item in whole if item.removed],
+            "payload_items": [now[item_id] for item_id in writes.payload_only],
+        }
+
+
+class _Now:
+    """The catalogue as this transaction sees it: what it read itself, before what earlier ones read."""
+
+    def __init__(self, catalogue: items.Catalogue, changed: Iterable[Item]) -> None:
+        self._before = catalogue.by_id
+        self._changed = {item.item_id: item for item in changed}
+
+    def find(self, item_id: str) -> Item | None:
+        return self._changed.get(item_id) or self._before.get(item_id)
+
+    def __getitem__(self, item_id: str) -> Item:
+        return self._changed.get(item_id) or self._before[item_id]
+
+
+def _event_columns(events: Sequence[Interaction], now: _Now, type_numbers: dict[str, int]) -> dict[str, Any]:
+    return {
+        "event_user_ids": columns.texts([event.user_id for event in events]),
+        "event_ids": columns.texts([event.event_id for event in events]),
+        "at_us": columns.bigints([event.occurred_at_us for event in events]),
+        "items": columns.integers([now[event.item_id].number for event in events]),
+        "types": columns.smallints([type_numbers[event.type] for event in events]),
+        "values": columns.doubles([event.value for event in events]),
+        "contexts": columns.texts([event.context for event in events]),
+    }
+
+
+def _users_of(decoded: Decoded) -> set[str]:
+    named: set[str] = {event.user_id for event in decoded.interactions}
+    named.update(profile.user_id for profile in decoded.profiles)
+    named.update(erasure.user_id for erasure in decoded.erasures)
+    return named
+
+
+def _admitted(
+    interactions: Iterable[Interaction], once_erased: dict[str, erasures.State]
+) -> tuple[list[Interaction], int]:
+    """The first of each key (rule 2), less what an erasure keeps out; and how many those were."""
+    first: dict[tuple[str, str, int], Interaction] = {}
+    dropped = 0
+    for event in interactions:
+        state = once_erased.get(event.user_id)
+        if state is not None and not state.admits(event.occurred_at_us):
+            dropped += 1
+            continue
+        first.setdefault((event.user_id, event.event_id, event.occurred_at_us), event)
+    return list(first.values()), dropped

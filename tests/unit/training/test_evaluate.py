@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kindred.declaration import Declaration
+from kindred.events.schema import Interaction
+from kindred.history.window import Histories
+from kindred.training.dataset import build_log
+from kindred.training.evaluate import bootstrap, from_time, leave_one_out, metrics, ranks
+from kindred.training.event_log import EventLog
+
+
+@dataclass
+class Fixed:
+    """The same scores for everyone."""
+
+    values: list[float]
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        return np.tile(np.array(self.values, np.float32), (len(histories), 1))
+
+
+@pytest.fixture
+def three_steps() -> EventLog:
+    """One user takes a, b, c in turn; d is someone else's."""
+    steps = [("u", "a"), ("u", "b"), ("u", "c"), ("v", "d")]
+    return build_log(
+        Interaction("e", user, item, "watch", time_us, None, None)
+        for time_us, (user, item) in enumerate(steps)
+    )
+
+
+def rank_of_c(log: EventLog, declaration: Declaration, scores: list[float]) -> int:
+    return int(ranks(log, declaration, np.array([2]), Fixed(scores))[0])
+
+
+def test_seen_items_do_not_compete(three_steps: EventLog, film_shop: Declaration) -> None:
+    assert rank_of_c(three_steps, film_shop, [9, 8, 2, 1]) == 1
+
+
+def test_a_tie_counts_against_the_target(three_steps: EventLog, film_shop: Declaration) -> None:
+    assert rank_of_c(three_steps, film_shop, [0, 0, 2, 2]) == 2
+
+
+def test_metrics_of_hand_computed_ranks() -> None:
+    found = metrics(np.array([1, 3, 11]), cutoffs=(10,))
+    assert found == pytest.approx(
+        {"mrr": (1 + 1 / 3 + 1 / 11) / 3, "hr@10": 2 / 3, "ndcg@10": (1 + 0.5) / 3}, abs=1e-9
+    )
+
+
+def test_ranks_equal_a_brute_force(shop: EventLog, film_shop: Declaration) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 30, len(shop.item_ids)).astype(float).tolist()
+    cases = from_time(shop, film_shop, shop.time_at(0.9))
+    for case, found in zip(cases, ranks(shop, film_shop, cases, Fixed(values)), strict=True):
+        user, target = shop.users[case], shop.items[case]
+        before = range(shop.offsets[user], case)
+        seen = {
+            shop.items[event]
+            for event in before
+            if shop.type_names[shop.types[event]] in film_shop.seen_types
+        }
+        better = [
+            item
+            for item in range(len(values))
+            if item not in seen and item != target and values[item] >= values[target]
+        ]
+        assert found == 1 + len(better)
+
+
+def test_leave_one_out_takes_each_users_newest_target(shop: EventLog, film_shop: Declaration) -> None:
+    cases = leave_one_out(shop, film_shop)
+    assert len(cases) == len(shop.user_ids)
+    everything = from_time(shop, film_shop, 0)
+    for user, case in enumerate(cases):
+        assert shop.users[case] == user
+        assert case == everything[shop.users[everything] == user].max()
+
+
+def test_a_temporal_split_asks_only_about_later_events(shop: EventLog, film_shop: Declaration) -> None:
+    boundary_us = shop.time_at(0.8)
+    assert shop.times_us[from_time(shop, film_shop, boundary_us)].min() >= boundary_us
+
+
+def test_a_bootstrap_interval_holds_the_mean_and_narrows_with_more_cases() -> None:
+    values = np.random.default_rng(0).random(4_000)
+    few, many = bootstrap(values[:40]), bootstrap(values)
+    assert few.low < few.mean < few.high
+    assert many.high - many.low < (few.high - few.low) / 3
+
+
+def test_cases_of_one_user_are_drawn_together() -> None:
+    values = np.repeat(np.random.default_rng(0).random(50), 20)
+    alone, grouped = bootstrap(values), bootstrap(values, groups=np.repeat(np.arange(50), 20))
+    assert grouped.high - grouped.low > 3 * (alone.high - alone.low)

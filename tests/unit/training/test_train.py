@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kindred.declaration import Declaration
+from kindred.embedding import checkpoint
+from kindred.embedding.embedder import Embedder
+from kindred.errors import Misconfigured
+from kindred.training.baselines import Popularity
+from kindred.training.dataset import build_log
+from kindred.training.evaluate import ModelScorer, from_time, metrics, ranks
+from kindred.training.event_log import EventLog
+from kindred.training.learner import warm_cosine
+from kindred.training.options import TrainingOptions
+from kindred.training.train import Progress, fit, train
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def test_a_trained_model_beats_popularity_by_half_again(
+    shop: EventLog, film_shop: Declaration, tmp_path: Path
+) -> None:
+    boundary_us = shop.time_at(0.8)
+    past, cases = shop.before(boundary_us), from_time(shop, film_shop, boundary_us)
+    seen: list[Progress] = []
+    directory = train(
+        past, film_shop, TrainingOptions(epochs=12), tmp_path / "model", now=NOW, on_progress=seen.append
+    )
+    model = ModelScorer(Embedder.load(directory), shop)
+    found = metrics(ranks(shop, film_shop, cases, model))["ndcg@10"]
+    assert found > 1.5 * metrics(ranks(shop, film_shop, cases, Popularity(past, film_shop)))["ndcg@10"]
+    assert seen[-1].loss < seen[0].loss - 0.5
+    manifest = checkpoint.read_manifest(directory)
+    assert manifest.metrics["ndcg@10"] == max(progress.ndcg_at_10 for progress in seen)
+    assert manifest.trained_on.last_us == past.times_us.max()
+
+
+def test_the_same_seed_gives_the_same_model(shop: EventLog, film_shop: Declaration, tmp_path: Path) -> None:
+    options = TrainingOptions(epochs=1)
+    names = [
+        checkpoint.read_manifest(train(shop, film_shop, options, tmp_path / run, now=NOW)).name
+        for run in ("first", "second")
+    ]
+    assert names[0] == names[1]
+
+
+def test_an_interrupted_training_keeps_the_best_epoch(shop: EventLog, film_shop: Declaration) -> None:
+    def interrupt(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    _, measured = fit(shop, film_shop, TrainingOptions(epochs=9), interrupt)
+    assert measured["ndcg@10"] > 0
+
+
+def test_training_stops_when_it_no_longer_helps(shop: EventLog, film_shop: Declaration) -> None:
+    seen: list[Progress] = []
+    fit(shop, film_shop, TrainingOptions(epochs=9, patience=2, learning_rate=0.0), seen.append)
+    assert len(seen) == 3
+
+
+def test_a_time_budget_ends_training_within_an_epoch(shop: EventLog, film_shop: Declaration) -> None:
+    seen: list[Progress] = []
+    fit(shop, film_shop, TrainingOptions(epochs=1_000, max_minutes=0.01), seen.append)
+    assert seen[-1].share >= 1
+    assert seen[-1].seconds < 5
+
+
+def test_sampled_softmax_learns_too(shop: EventLog, film_shop: Declaration) -> None:
+    seen: list[Progress] = []
+    fit(shop, film_shop, TrainingOptions(epochs=3, full_softmax_items=10, sampled_items=64), seen.append)
+    assert seen[-1].ndcg_at_10 > seen[0].ndcg_at_10
+
+
+def test_the_first_items_of_a_newcomer_follow_the_profile(shop: EventLog, film_shop: Declaration) -> None:
+    model, _ = fit(shop, film_shop, TrainingOptions(epochs=1))
+    vectors = Embedder(model, "cold").embed(shop.histories(shop.offsets[:2]))
+    assert np.abs(vectors[0] - vectors[1]).max() > 0
+
+
+def test_a_log_without_positive_events_is_refused(film_shop: Declaration) -> None:
+    with pytest.raises(Misconfigured, match="nothing to learn from"):
+        fit(build_log([]), film_shop, TrainingOptions())
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0), (1.2, 0.0)])
+def test_the_learning_rate_warms_up_then_falls(share: float, factor: float) -> None:
+    assert warm_cosine(share, 0.1) == pytest.approx(factor, abs=1e-9)
