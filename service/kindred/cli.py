@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from kindred.commands import data, operate, query, serve
+from kindred.commands import data, local, operate, query, serve
 from kindred.commands import model as model_commands
-from kindred.commands.output import fail
+from kindred.commands.output import explained, fail
 from kindred.errors import KindredError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for room in (serve, data, model_commands, query, operate):
+for room in (serve, data, model_commands, query, operate, local):
     room.register(app)
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         app()
     except KindredError as error:
-        fail(str(error))
+        fail(explained(error))
     except ModuleNotFoundError as error:
         fail(_missing_extra(error))
     except KeyboardInterrupt:

@@ -108,10 +108,9 @@ def install(servers: Servers) -> Fleet:
         servers.database, servers.qdrant, servers.names, embedder, settings.checkpoint,
         servers.declaration, settings.qdrant,
     )  # fmt: skip
-    models.check_live(servers.database, embedder, settings.checkpoint)
     fleet.add(embedder)
     index = Index(servers.qdrant, servers.names, servers.declaration)
-    models.check_lineage(servers.database, index, [embedder.name])
+    models.Models(servers.database, fleet, index).check_lineage()
     return fleet
 
 
@@ -126,10 +125,10 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         fleet = install(servers)
         steps = syncer(servers, history, fleet)
         index = Index(servers.qdrant, servers.names, servers.declaration)
-        housekeeping = Housekeeping(servers.database, index, settings)
+        housekeeping = Housekeeping(servers.database, index, settings, health)
         source = _source(settings)
         worker = Worker(
-            source, steps, history, models.Models(servers.database, fleet), health,
+            source, steps, history, models.Models(servers.database, fleet, index), health,
             batch_size=settings.worker.batch_size, drains_pending=housekeeping.leads,
         )  # fmt: skip
         ended = threading.Event()

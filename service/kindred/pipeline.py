@@ -7,14 +7,16 @@ meanwhile gathers in the mailbox and becomes the batch after that: small when id
 from __future__ import annotations
 
 import queue
+import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import stamina
+import structlog
 
 from kindred.errors import Outage
 from kindred.events.schema import Record
@@ -27,6 +29,8 @@ from kindred.sync import Embedded
 QUEUED_BATCHES = 2  # between two steps
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -45,14 +49,6 @@ class Batch:
         offsets: dict[Partition, int] = {}
         for record in self.records:
             offsets[record.topic, record.partition] = record.offset + 1
-        return offsets
-
-    def first_offsets(self, partitions: frozenset[Partition]) -> dict[Partition, int]:
-        """Where these partitions begin in this batch."""
-        offsets: dict[Partition, int] = {}
-        for record in self.records:
-            if (record.topic, record.partition) in partitions:
-                offsets.setdefault((record.topic, record.partition), record.offset)
         return offsets
 
     def without(self, partitions: frozenset[Partition]) -> Batch:
@@ -81,6 +77,7 @@ class Mailbox:
         self._arrived = threading.Condition()
         self._records: list[Record] = []
         self._epochs: Mapping[Partition, int] = {}
+        self._refused: frozenset[Partition] = frozenset()
 
     @property
     def is_full(self) -> bool:
@@ -96,13 +93,17 @@ class Mailbox:
             if polled.epochs != self._epochs:
                 self._records = [each for each in self._records if self._is_current(each, polled.epochs)]
                 self._epochs = dict(polled.epochs)
-            self._records.extend(polled.records)
+            self._records.extend(each for each in polled.records if self._is_welcome(each))
             self._arrived.notify()
 
-    def drop(self, partitions: frozenset[Partition]) -> None:
-        """Forget what lies here of some partitions."""
+    def refuse(self, partitions: frozenset[Partition]) -> None:
+        """Forget what lies here of some partitions, and take no more of them.
+
+        What follows a batch that was left where it is must not be synced: its commit would cover the batch.
+        """
         with self._arrived:
-            self._records = [each for each in self._records if (each.topic, each.partition) not in partitions]
+            self._refused |= partitions
+            self._records = [each for each in self._records if self._is_welcome(each)]
 
     def take(self, timeout_seconds: float) -> Batch | None:
         """All there is, up to the batch size; None if nothing arrives in time."""
@@ -112,6 +113,9 @@ class Mailbox:
             records, self._records = self._records[: self._batch_size], self._records[self._batch_size :]
             named = {(record.topic, record.partition) for record in records}
             return Batch(records, {each: self._epochs[each] for each in named}) if records else None
+
+    def _is_welcome(self, record: Record) -> bool:
+        return (record.topic, record.partition) not in self._refused
 
     def _is_current(self, record: Record, epochs: Mapping[Partition, int]) -> bool:
         partition = (record.topic, record.partition)
@@ -191,7 +195,8 @@ class Pipeline:
                 return following.put(None, timeout=0.2)
             except queue.Full:
                 if self._giving_up.is_set():
-                    following.get_nowait()
+                    with suppress(queue.Empty):
+                        following.get_nowait()
 
     def _apply(self) -> None:
         while not self._stopping.is_set():
@@ -212,30 +217,33 @@ class Pipeline:
             self.done.put(Done(applied, time.time()))
 
     def _patiently(self, stage: str, call: Callable[[], T]) -> T:
-        """Call until it succeeds, however long a server is away; jittered exponential backoff."""
-        waits = stamina.retry_context(
-            on=Outage,
-            attempts=None,
-            timeout=None,
-            wait_initial=FIRST_WAIT_SECONDS,
-            wait_max=LONGEST_WAIT_SECONDS,
-        )
-        for attempt in waits:
-            with attempt:
-                if self._giving_up.is_set() or (self._stopping.is_set() and attempt.num > 1):
-                    raise Stopped
-                return self._noting_outages(stage, call)
-        raise AssertionError("retry_context ends only with a result or an exception")
+        """Call until it succeeds, however long a server is away; while stopping, only once."""
+        away: set[str] = set()
+        for wait_seconds in _waits():
+            if self._giving_up.is_set():
+                raise Stopped
+            try:
+                with _timed(stage):
+                    result = call()
+            except Outage as outage:
+                self._note(outage, stage, away)
+                if self._stopping.wait(wait_seconds):
+                    raise Stopped from outage
+            else:
+                self._note_answered(away)
+                return result
+        raise AssertionError("there is always one more wait")
 
-    def _noting_outages(self, stage: str, call: Callable[[], T]) -> T:
-        try:
-            with _timed(stage):
-                result = call()
-        except Outage as outage:
-            self._health.outage(outage.server, outage.reason)
-            raise
-        self._health.answered(stage)
-        return result
+    def _note(self, outage: Outage, stage: str, away: set[str]) -> None:
+        if outage.server not in away:
+            log.warning("server_away", server=outage.server, stage=stage, reason=outage.reason)
+        away.add(outage.server)
+        self._health.outage(outage.server, outage.reason)
+
+    def _note_answered(self, away: set[str]) -> None:
+        for server in away:
+            log.info("server_answers", server=server)
+            self._health.answered(server)
 
     def _offer(self, where: queue.Queue[T], item: T) -> None:
         """Put, unless the worker gives up first."""
@@ -247,12 +255,18 @@ class Pipeline:
                 continue
 
 
-class _timed:  # noqa: N801
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
+def _waits() -> Iterator[float]:
+    """Seconds between attempts, for ever: exponential, with jitter so that workers do not come all at once."""
+    longest = FIRST_WAIT_SECONDS
+    while True:
+        yield longest * random.uniform(0.5, 1.0)
+        longest = min(2 * longest, LONGEST_WAIT_SECONDS)
 
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
 
-    def __exit__(self, *_: object) -> None:
-        STAGE_SECONDS.labels(self._stage).inc(time.perf_counter() - self._began)
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        STAGE_SECONDS.labels(stage).inc(time.perf_counter() - began)

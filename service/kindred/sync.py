@@ -80,14 +80,8 @@ class Syncer:
         counts = count_by_partition(records, decoded.dead_letters)
         if tripped := self._breaker.tripped(counts):
             raise PartitionsTripped(tripped)
-        try:
-            yield self._transact(decoded, pending or Pending())
-            self._breaker.count(counts)
-        except RetentionFloorRaised as raised:
-            self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
-            yield from self.apply(records, pending)
-        except RefusedByPostgres as refusal:
-            yield from self._apply_halves(records, pending, refusal)
+        yield from self._apply(records, decoded, pending or Pending())
+        self._breaker.count(counts)
 
     def embed(self, affected: Affected) -> Embedded:
         """Histories into vectors, with the item content that the transaction saw (rule 1)."""
@@ -118,18 +112,30 @@ class Syncer:
     def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
         return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
 
+    def _apply(
+        self, records: Sequence[Record], decoded: Decoded, pending: Pending
+    ) -> Iterator[Affected]:
+        # Without the breaker: it has judged the batch as a whole, and half of that is in Postgres already.
+        try:
+            yield self._transact(decoded, pending)
+        except RetentionFloorRaised as raised:
+            self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
+            yield from self._apply(records, decode(records, self._contract), pending)
+        except RefusedByPostgres as refusal:
+            yield from self._apply_halves(records, pending, refusal)
+
     def _apply_halves(
-        self, records: Sequence[Record], pending: Pending | None, refusal: RefusedByPostgres
+        self, records: Sequence[Record], pending: Pending, refusal: RefusedByPostgres
     ) -> Iterator[Affected]:
         if not records:
             raise refusal
         if len(records) == 1:
             letter = DeadLetter(records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
-            yield self._transact(Decoded(dead_letters=[letter]), pending or Pending())
+            yield self._transact(Decoded(dead_letters=[letter]), pending)
             return
         middle = len(records) // 2
-        yield from self.apply(records[:middle], pending)
-        yield from self.apply(records[middle:])
+        for half, asked in ((records[:middle], pending), (records[middle:], Pending())):
+            yield from self._apply(half, decode(half, self._contract), asked)
 
     def _write(self, model: str, embedded: Embedded) -> None:
         affected = embedded.affected

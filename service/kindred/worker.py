@@ -13,17 +13,19 @@ import numpy as np
 import structlog
 
 from kindred import metrics
-from kindred.errors import Outage, PartitionsTripped
-from kindred.events.source import Partition, Source
+from kindred.errors import KindredError, Outage, PartitionsTripped
+from kindred.events.source import COMMIT_TIMEOUT_MS, Partition, Source
 from kindred.health import Health
-from kindred.history.store import HistoryStore
+from kindred.history.store import Affected, HistoryStore
 from kindred.operations.models import Models
 from kindred.pipeline import Applied, Batch, Done, Mailbox, Pipeline
 from kindred.sync import Embedded, Syncer
 
 log = structlog.get_logger()
 
-STOP_PATIENCE_SECONDS = 7.0  # SIGTERM to the end: 10 s, with leaving the group
+# SIGTERM to the end in 10 s: the batches under way, the last commit, leaving the group.
+STOP_PATIENCE_SECONDS = 6.0
+LAST_COMMIT_TIMEOUT_MS = 1_500
 LAG_INTERVAL_SECONDS = 2.0
 PENDING_INTERVAL_SECONDS = 1.0
 MAILBOX_BATCHES = 4
@@ -53,9 +55,11 @@ class Worker:
         self._drains_pending = drains_pending
         self._mailbox = Mailbox(batch_size, full_at=MAILBOX_BATCHES * batch_size)
         self._pipeline = Pipeline(self, health)
-        self._tripped: queue.SimpleQueue[dict[Partition, int]] = queue.SimpleQueue()
+        self._tripped: queue.SimpleQueue[frozenset[Partition]] = queue.SimpleQueue()
         self._uncommitted = _Uncommitted({}, {})
         self._synced: dict[Partition, int] = {}
+        self._synced_since = 0  # the assignment that `_synced` belongs to
+        self._lineage_is_checked = True
         self._pending_under_way = False
         self._pending_read_at = 0.0
         self._lag_read_at = 0.0
@@ -80,7 +84,6 @@ class Worker:
         self._apply_back_pressure()
         try:
             self._mailbox.put(self._source.poll())
-            self._health.answered("kafka")
             self._commit()
             self._measure()
         except Outage as outage:
@@ -95,21 +98,19 @@ class Worker:
         elif self._mailbox.is_low:
             self._source.resume()
 
-    def _commit(self) -> None:
+    def _commit(self, timeout_ms: int = COMMIT_TIMEOUT_MS) -> None:
         """Commit what the pipeline has finished; what a rebalance took away is somebody else's now."""
         while not self._pipeline.done.empty():
             self._note_done(self._pipeline.done.get())
         if not self._uncommitted.offsets:
             return
         began = time.perf_counter()
-        self._source.commit(self._uncommitted.offsets, self._uncommitted.epochs)
+        self._source.commit(self._uncommitted.offsets, self._uncommitted.epochs, timeout_ms)
         metrics.STAGE_SECONDS.labels("commit").inc(time.perf_counter() - began)
         self._uncommitted = _Uncommitted({}, {})
 
     def _note_done(self, done: Done) -> None:
         _count(done)
-        if done.applied.batch.pending:
-            self._pending_under_way = False
         if self._source.owns(done.applied.batch.epochs):
             self._uncommitted.offsets |= done.applied.batch.next_offsets
             self._uncommitted.epochs |= done.applied.batch.epochs
@@ -117,14 +118,14 @@ class Worker:
 
     def _finish(self) -> None:
         try:
-            self._commit()
-        except Outage as outage:
-            log.warning("commit_failed", reason=str(outage), consequence="these records are delivered again")
+            self._commit(LAST_COMMIT_TIMEOUT_MS)
+        except KindredError as error:
+            log.warning("commit_failed", reason=str(error), consequence="these records are delivered again")
 
     def _stop_tripped_partitions(self) -> None:
         while not self._tripped.empty():
-            for partition, next_offset in self._tripped.get().items():
-                self._source.stop_partition(partition, next_offset)
+            for partition in self._tripped.get():
+                self._source.stop_partition(partition)
                 self._health.degraded(f"{partition[0]}[{partition[1]}]", "paused: most records are poison")
 
     def _measure(self) -> None:
@@ -136,15 +137,19 @@ class Worker:
         metrics.REBALANCES.set(self._source.rebalances)
         metrics.REJOINS.set(self._source.rejoins)
         metrics.OFFSET_GAPS.set(self._source.gaps)
+        lags = self._lag()
+        # A poll that brings nothing says nothing: the client is as silent while the brokers are away.
+        self._health.answered("kafka")
         metrics.LAG.clear()
-        for partition, lag in self._lag().items():
+        for partition, lag in lags.items():
             metrics.LAG.labels(partition[0], str(partition[1])).set(lag)
 
     def _lag(self) -> dict[Partition, int]:
+        if self._synced_since != self._source.rebalances:  # others may have synced more meanwhile
+            self._synced_since, self._synced = self._source.rebalances, {}
         ends = self._source.end_offsets()
-        begun = self._source.committed(ends.keys() - self._synced.keys())
-        synced: Mapping[Partition, int] = {**begun, **self._synced}
-        return {partition: max(0, end - synced.get(partition, 0)) for partition, end in ends.items()}
+        self._synced |= self._source.start_offsets(ends.keys() - self._synced.keys())
+        return {partition: max(0, end - self._synced[partition]) for partition, end in ends.items()}
 
     # The pipeline's threads
 
@@ -155,15 +160,24 @@ class Worker:
 
     def apply(self, batch: Batch) -> Applied:
         """Records of partitions that trip the breaker are left where they are; the others go on."""
-        if not self._source.owns(batch.epochs):
-            return Applied(batch, [])
+        if not self._source.owns(batch.epochs) or not (batch.records or batch.pending):
+            return Applied(Batch((), {}), [])
         try:
-            return Applied(batch, list(self._syncer.apply(batch.records, batch.pending)))
+            return Applied(batch, self._apply(batch))
         except PartitionsTripped as tripped:
             log.error("partition_paused", reason=str(tripped))
-            self._mailbox.drop(tripped.partitions)
-            self._tripped.put(batch.first_offsets(tripped.partitions))
+            self._mailbox.refuse(tripped.partitions)
+            self._tripped.put(tripped.partitions)
             return self.apply(batch.without(tripped.partitions))
+
+    def _apply(self, batch: Batch) -> list[Affected]:
+        """Raises LostHistory where Postgres has come back without what it had (rule 27)."""
+        if not self._lineage_is_checked:
+            self._models.check_lineage()
+        self._lineage_is_checked = False
+        affected = list(self._syncer.apply(batch.records, batch.pending))
+        self._lineage_is_checked = True
+        return affected
 
     def embed(self, applied: Applied) -> list[Embedded]:
         for affected in applied.affected:
@@ -172,6 +186,8 @@ class Worker:
 
     def upsert(self, embedded: Embedded) -> None:
         self._syncer.upsert(embedded)
+        if embedded.affected.pending:
+            self._pending_under_way = False
 
     def _pending_batch(self) -> Batch | None:
         now = time.monotonic()
@@ -191,6 +207,8 @@ class Worker:
 
 
 def _count(done: Done) -> None:
+    if not done.applied.affected:  # dropped with its epoch
+        return
     metrics.BATCHES.inc()
     metrics.BATCH_RECORDS.observe(len(done.applied.batch.records))
     if done.applied.batch.records:

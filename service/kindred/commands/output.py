@@ -11,8 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from kindred.errors import KindredError, Outage
+
 console = Console()
 progress_console = Console(stderr=True)
+
+ADDRESSES = {
+    "kafka": "KINDRED_KAFKA__BOOTSTRAP_SERVERS",
+    "postgres": "KINDRED_POSTGRES__URL",
+    "qdrant": "KINDRED_QDRANT__URL",
+}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -34,8 +42,21 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong and what to do, and end with exit code 1."""
-    progress_console.print(f"[bold red]error[/] {message}", highlight=False, soft_wrap=True, markup=True)
+    progress_console.print("error", style="bold red", end=" ")
+    # A message is no markup: `interactions[0]` and `kindred[worker]` would lose their brackets.
+    progress_console.print(message, highlight=False, soft_wrap=True, markup=False)
     sys.exit(1)
+
+
+def explained(error: KindredError) -> str:
+    """The error as a sentence; for a server that is away, with the setting that leads to it."""
+    if not isinstance(error, Outage):
+        return str(error)
+    server = error.server.lower()
+    return (
+        f"{server.capitalize()} does not answer ({error.reason.rstrip('. ')}). "
+        f"Is it running, and is {ADDRESSES.get(server, 'its address')} right?"
+    )
 
 
 def _shown(value: Any) -> str:

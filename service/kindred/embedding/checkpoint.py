@@ -22,7 +22,7 @@ from safetensors.torch import save as dump_tensors
 from kindred.declaration import as_dict, from_dict
 from kindred.embedding.features import Vocabulary
 from kindred.embedding.model import Model, build
-from kindred.embedding.towers import TowerOptions
+from kindred.embedding.options import TowerOptions
 from kindred.errors import ModelMismatch
 
 FORMAT = 1

@@ -57,12 +57,16 @@ class Embedder:
         return cls(model, manifest.name, dtype=dtype, threads=threads)
 
     def update_items(self, items: Sequence[Item]) -> None:
-        """Compute the representation that histories read of each item; a removed one is unknown."""
+        """Compute the representation that histories read of each item; a removed one is unknown.
+
+        Of several versions of one item the last counts.
+        """
         if not items:
             return
-        rows = torch.tensor([1 + item.number for item in items])
+        latest = list({item.number: item for item in items}.values())
+        rows = torch.tensor([1 + item.number for item in latest])
         table = _grown(self._items, int(rows.max()) + 1)
-        fresh = self._represent(_known_ids(items), _known_attributes(items)).to(self._dtype)
+        fresh = self._represent(_known_ids(latest), _known_attributes(latest)).to(self._dtype)
         table.index_copy_(0, rows, fresh)
         self._items = table
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.embedding import vocabulary
-from kindred.embedding.vocabulary import AttributeEncoder, Attributes, Bags, FeatureVocabulary, stable_hash
+from kindred.embedding.values import stable_hash
+from kindred.embedding.vocabulary import AttributeEncoder, Attributes, Bags, FeatureVocabulary
 
 GAP_BUCKETS = 32  # 0: unknown; b: a gap of 2^(b-1) - 1 up to 2^b - 2 whole seconds; the last: any longer
 UNKNOWN = 0  # the row or number of an unknown item, event type or identity

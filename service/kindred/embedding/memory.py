@@ -10,7 +10,8 @@ import ctypes
 
 _M_TRIM_THRESHOLD = -1  # malloc.h
 _M_MMAP_THRESHOLD = -3
-_KEEP_BYTES = 2**30
+_MMAP_BYTES = 32 * 2**20  # the most that every glibc accepts
+_KEEP_BYTES = 256 * 2**20
 
 
 def keep_freed_buffers() -> bool:
@@ -19,4 +20,4 @@ def keep_freed_buffers() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))
+    return bool(mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES))

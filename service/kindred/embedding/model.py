@@ -10,7 +10,8 @@ import torch
 
 from kindred.declaration import Declaration
 from kindred.embedding.features import FeatureEncoder, Vocabulary, fit_vocabulary
-from kindred.embedding.towers import TowerOptions, Towers
+from kindred.embedding.options import TowerOptions
+from kindred.embedding.towers import Towers
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,6 @@ Score = dot product of the two, the temperature already within the item's vector
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,28 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kindred.embedding.features import GAP_BUCKETS, UNKNOWN, FeatureEncoder, Windows
+from kindred.embedding.options import TowerOptions
 from kindred.embedding.vocabulary import AttributeEncoder, Bags
 
 _INITIAL_SCALE = 0.05
-
-# Bounds, because a manifest from elsewhere sets them.
-_Size = Annotated[int, msgspec.Meta(ge=1, le=4096)]
-_Count = Annotated[int, msgspec.Meta(ge=1, le=64)]
-_Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
-
-
-class TowerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sizes of the towers, and what training does to them. `heads` must divide `width`."""
-
-    dimension: _Size = 64  # d, of the vectors that are served
-    width: _Size = 64  # w, inside
-    blocks: _Count = 2
-    heads: _Count = 1  # measured: as good as two at this width, and a fifth faster
-    feed_forward: _Size = 64
-    max_length: _Size = 50  # L, newest interactions that are read
-    dropout: _Share = 0.2
-    id_dropout: _Share = 0.1
-    temperature: Annotated[float, msgspec.Meta(gt=0)] = 0.07
 
 
 class Towers(nn.Module):

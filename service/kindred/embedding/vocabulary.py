@@ -7,10 +7,8 @@ no token, so an entity that nobody described is its identity alone. Vectors stay
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.declaration import Feature, Kind
+from kindred.embedding import values
 
 Attributes = Mapping[str, Any]
 _NOTHING: Attributes = {}
-_TRIGRAM = 3
 
 
 class FeatureVocabulary(msgspec.Struct, frozen=True):
@@ -57,11 +55,11 @@ def fit(features: Mapping[str, Feature], entities: Sequence[Attributes]) -> dict
 
 def _fit_one(name: str, feature: Feature, entities: Sequence[Attributes]) -> FeatureVocabulary:
     if feature.kind in (Kind.CATEGORY, Kind.MULTI_CATEGORY):
-        spread = _spread if feature.kind is Kind.MULTI_CATEGORY else _single
+        spread = values.spread if feature.kind is Kind.MULTI_CATEGORY else values.single
         counts = Counter(value for entity in entities for value in spread(entity.get(name)))
         return FeatureVocabulary(values=sorted(counts, key=lambda value: (-counts[value], value)))
     if feature.kind is Kind.NUMBER:
-        numbers = [value for entity in entities if (value := _number(entity.get(name))) is not None]
+        numbers = [value for entity in entities if (value := values.number(entity.get(name))) is not None]
         return FeatureVocabulary(edges=_quantile_edges(numbers, feature.buckets))
     return FeatureVocabulary()
 
@@ -119,7 +117,7 @@ class AttributeEncoder:
         start = 0
         for name, width in self._vectors:
             for row, entity in enumerate(entities):
-                dense[row, start : start + width] = _vector(entity.get(name), width)
+                dense[row, start : start + width] = values.vector(entity.get(name), width)
             start += width
         return dense
 
@@ -151,8 +149,8 @@ class _Column:
 
     def _encode_category(self, entities: Sequence[Attributes]) -> _Triplets:
         # A shorter way for the commonest kind: every user of every batch passes here.
-        values = (entity.get(self._name) for entity in entities)
-        texts = (value if value is None or type(value) is str else str(value) for value in values)
+        found = (entity.get(self._name) for entity in entities)
+        texts = (value if value is None or type(value) is str else str(value) for value in found)
         tokens = np.fromiter((self._tokens.get(text, -1) for text in texts), np.int64, len(entities))
         rows = np.flatnonzero(tokens >= 0)
         return rows, tokens[rows], np.ones(len(rows), np.float32)
@@ -161,50 +159,11 @@ class _Column:
         if value is None:
             return ()
         if self._feature.kind is Kind.NUMBER:
-            number = _number(value)
+            number = values.number(value)
             return () if number is None else (self._base + int(self._edges.searchsorted(number, "right")),)
         if self._feature.kind is Kind.TEXT:
-            return [self._base + stable_hash(gram) % self._feature.buckets for gram in _grams(value)]
-        known = (self._tokens.get(category) for category in _spread(value))
+            return [
+                self._base + values.stable_hash(gram) % self._feature.buckets for gram in values.grams(value)
+            ]
+        known = (self._tokens.get(category) for category in values.spread(value))
         return [token for token in known if token is not None]
-
-
-def stable_hash(text: str) -> int:
-    """The same on every machine and run, unlike `hash`; CRC-32 of the UTF-8 bytes."""
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
-
-
-def _single(value: Any) -> Iterable[str]:
-    return () if value is None else (str(value),)
-
-
-def _spread(value: Any) -> Iterable[str]:
-    if isinstance(value, (list, tuple)):
-        return dict.fromkeys(str(part) for part in value if part is not None)
-    return _single(value)
-
-
-def _number(value: Any) -> float | None:
-    # Producers send "1995" as often as 1995; what is no number counts as missing.
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _grams(value: Any) -> list[str]:
-    """Words, and trigrams of their letters (bounded by <>), as fastText has them (Bojanowski 2017)."""
-    words = str(value).casefold().split()
-    bounded = [f"<{word}>" for word in words]
-    pieces = [word[at : at + _TRIGRAM] for word in bounded for at in range(len(word) - _TRIGRAM + 1)]
-    return words + pieces
-
-
-def _vector(value: Any, width: int) -> NDArray[np.float32]:
-    try:
-        vector = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
-        return np.zeros(width, np.float32)
-    fits = vector.shape == (width,) and bool(np.isfinite(vector).all())
-    return vector if fits else np.zeros(width, np.float32)

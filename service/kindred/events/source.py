@@ -8,25 +8,27 @@ dropped in between would lose it (rule 10).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.structs import MemberState
 
-from kindred.errors import Misconfigured, Outage
+from kindred.errors import Misconfigured
+from kindred.events.consumer import connect, meaning, missing_topics
+from kindred.events.rebalances import Assignment, Partition, Rebalances
 from kindred.events.schema import Record
 from kindred.settings import KafkaSettings
 
-Partition = tuple[str, int]
+__all__ = ["Partition", "Polled", "Source"]
 
 # Shorter polls can lose the result of a join that ends between two of them (seen with 0, 10 and 100 ms).
 POLL_TIMEOUT_MS = 1_000
 PAUSED_POLL_TIMEOUT_MS = 200
 COMMIT_TIMEOUT_MS = 5_000
-
-Assignment = dict[Partition, int]  # the epoch since which each partition is owned without a break
+LEAVE_TIMEOUT_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,43 +39,31 @@ class Polled:
     epochs: Mapping[Partition, int]
 
 
-class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes only: it runs on the client's IO thread, where nothing may block."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.owned: Assignment = {}
-
-    def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        self.count += 1
-        self.owned = self.owned | {(each.topic, each.partition): self.count for each in assigned}
-
-    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        gone = {(each.topic, each.partition) for each in revoked}
-        self.owned = {partition: epoch for partition, epoch in self.owned.items() if partition not in gone}
-
-    def on_partitions_lost(self, lost: Sequence[TopicPartition]) -> None:
-        self.on_partitions_revoked(lost)
-
-
 class Source:
     """Polls the topics as a member of the group. Used by one thread; close it."""
 
     def __init__(
         self, settings: KafkaSettings, topics: Sequence[str], group_id: str, batch_size: int
     ) -> None:
+        """Raises Outage, or Misconfigured where a topic is missing."""
         self._settings = settings
         self._topics = list(topics)
         self._group_id = group_id
         self._batch_size = batch_size
-        self._rebalances = _Rebalances()
+        self._rebalances = Rebalances()
+        self._settled_count = 0  # the assignment that `_settle` has seen to
         self._stopped: set[Partition] = set()  # by the breaker, until somebody decides
         self._is_paused = False
-        self._paused_in_epoch = 0
         self.rejoins = 0
         self.gaps = 0
-        self._consumer = self._connected()
-        self._stable_at_seconds = time.monotonic()
+        self._consumer = connect(settings, group_id, batch_size)
+        self._is_connected = True
+        if missing := missing_topics(self._consumer, self._topics):
+            self.close()
+            raise Misconfigured(
+                f"No such topic: {', '.join(missing)}. Create it with `kindred topics create`."
+            )
+        self._subscribe()
 
     # Polling
 
@@ -82,143 +72,127 @@ class Source:
 
         Raises Outage, or Misconfigured where retention has deleted what was not read yet.
         """
-        try:
-            found = self._consumer.poll(
-                PAUSED_POLL_TIMEOUT_MS if self._is_paused else POLL_TIMEOUT_MS, max_records=self._batch_size
-            )
-        except kafka_errors.NoOffsetForPartitionError as error:
-            self._begin(_partitions(error))
-            return Polled((), {})
-        except kafka_errors.OffsetOutOfRangeError as error:
-            self._lose(_partitions(error))
-            return Polled((), {})
-        except kafka_errors.KafkaError as error:
-            raise _meaning(error) from error
+        self._reconnect()
+        found = self._poll()
         self._watch()
-        self._keep_paused()
-        records = [
-            _record(each)
-            for partition, several in found.items()
-            if (partition.topic, partition.partition) not in self._stopped
-            for each in several
-        ]
-        return Polled(records, self._rebalances.owned)
+        assignment = self._rebalances.assignment
+        if assignment.count != self._settled_count:
+            found = {}
+            self._settle(assignment)
+        return Polled(self._records(found, assignment), assignment.epochs)
 
     def pause(self) -> None:
         """Back-pressure: keep polling, for that keeps the membership, but take nothing."""
         self._is_paused = True
-        self._consumer.pause(*self._consumer.assignment())
+        self._each(self._consumer.pause, self.assignment)
 
     def resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            going = [
-                each
-                for each in self._consumer.assignment()
-                if (each.topic, each.partition) not in self._stopped
-            ]
-            self._consumer.resume(*going)
+            self._each(self._consumer.resume, self.assignment - self._stopped)
 
-    def stop_partition(self, partition: Partition, next_offset: int) -> None:
-        """Leave one partition where it is: the others go on."""
+    def stop_partition(self, partition: Partition) -> None:
+        """Take nothing more of one partition, here and after any rebalance: the others go on."""
         self._stopped.add(partition)
-        each = TopicPartition(*partition)
-        if each in self._consumer.assignment():
-            self._consumer.pause(each)
-            self._consumer.seek(each, next_offset)
+        self._each(self._consumer.pause, [partition])
 
-    def _keep_paused(self) -> None:
-        """A pause ends when a partition moves: after a rebalance, pause again what must stay so."""
-        if self._rebalances.count == self._paused_in_epoch:
-            return
-        self._paused_in_epoch = self._rebalances.count
-        assigned = self._consumer.assignment()
-        still = [e for e in assigned if self._is_paused or (e.topic, e.partition) in self._stopped]
-        if still:
-            self._consumer.pause(*still)
+    def _poll(self) -> Mapping[TopicPartition, Sequence[object]]:
+        timeout_ms = PAUSED_POLL_TIMEOUT_MS if self._is_paused else POLL_TIMEOUT_MS
+        try:
+            found: Mapping[TopicPartition, Sequence[object]]
+            found = self._consumer.poll(timeout_ms, max_records=self._batch_size)
+            return found
+        except kafka_errors.NoOffsetForPartitionError as error:
+            self._begin(_partitions(error))
+        except kafka_errors.OffsetOutOfRangeError as error:
+            self._lose(_partitions(error))
+        except kafka_errors.KafkaError as error:
+            raise meaning(error) from error
+        return {}
+
+    def _records(
+        self, found: Mapping[TopicPartition, Sequence[object]], assignment: Assignment
+    ) -> list[Record]:
+        """As Records; without what was revoked while it was on its way, or is stopped."""
+        going = assignment.epochs.keys() - self._stopped
+        return [
+            _record(each)
+            for partition, several in found.items()
+            if (partition.topic, partition.partition) in going
+            for each in several
+        ]
 
     # Committing
 
     def owns(self, epochs: Mapping[Partition, int]) -> bool:
         """Whether all these partitions have been owned without a break since those epochs."""
-        owned = self._rebalances.owned
+        owned = self._rebalances.assignment.epochs
         return all(owned.get(partition) == epoch for partition, epoch in epochs.items())
 
-    def commit(self, offsets: Mapping[Partition, int], epochs: Mapping[Partition, int]) -> bool:
-        """Commit the next offset of each partition; False if a rebalance has come in between."""
-        if not self.owns(epochs):
-            return False
+    def commit(
+        self,
+        offsets: Mapping[Partition, int],
+        epochs: Mapping[Partition, int],
+        timeout_ms: int = COMMIT_TIMEOUT_MS,
+    ) -> None:
+        """Commit the next offset of each partition that is still owned since its epoch. Raises Outage.
+
+        What a rebalance has taken away meanwhile is delivered again, here or elsewhere.
+        """
         wanted = {
-            TopicPartition(*name): OffsetAndMetadata(offset, "", -1) for name, offset in offsets.items()
+            TopicPartition(*each): OffsetAndMetadata(offset, "", -1)
+            for each, offset in offsets.items()
+            if self.owns({each: epochs[each]})
         }
         try:
-            self._consumer.commit(wanted, timeout_ms=COMMIT_TIMEOUT_MS)
+            if wanted:
+                self._consumer.commit(wanted, timeout_ms=timeout_ms)
         except (kafka_errors.CommitFailedError, kafka_errors.RebalanceInProgressError):
-            return False
+            return
         except kafka_errors.KafkaError as error:
-            raise _meaning(error) from error
-        return True
+            raise meaning(error) from error
 
     # What an operator asks
 
     @property
     def is_joined(self) -> bool:
-        return bool(self._consumer.group_metadata().state is MemberState.STABLE)
+        return self._is_connected and bool(self._consumer.group_metadata().state is MemberState.STABLE)
 
     @property
     def assignment(self) -> frozenset[Partition]:
-        return frozenset(self._rebalances.owned)
+        return frozenset(self._rebalances.assignment.epochs)
 
     @property
     def rebalances(self) -> int:
-        return self._rebalances.count
+        return self._rebalances.assignment.count
 
     @property
     def stopped(self) -> frozenset[Partition]:
-        return frozenset(self._stopped)
+        """Partitions that the breaker stopped and that are owned here."""
+        return frozenset(self._stopped & self.assignment)
 
     def end_offsets(self) -> dict[Partition, int]:
         """The next offset to be written to each owned partition. Raises Outage."""
-        owned = [TopicPartition(*each) for each in self._rebalances.owned]
-        try:
-            found = self._consumer.end_offsets(owned, timeout_ms=COMMIT_TIMEOUT_MS) if owned else {}
-        except kafka_errors.KafkaError as error:
-            raise _meaning(error) from error
-        return {(each.topic, each.partition): offset for each, offset in found.items()}
+        return self._ask(self._consumer.end_offsets, self.assignment)
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The committed offset of each partition that has one. Raises Outage."""
+    def start_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where reading begins: the committed offset, or the first there is. Raises Outage."""
         found = {each: self._committed(TopicPartition(*each)) for each in partitions}
-        return {each: offset for each, offset in found.items() if offset is not None}
+        unread = [each for each, offset in found.items() if offset is None]
+        known = {each: offset for each, offset in found.items() if offset is not None}
+        return known | self._ask(self._consumer.beginning_offsets, unread)
 
     def close(self) -> None:
         """Leave the group, so that the partitions move at once."""
-        self._consumer.close(autocommit=False, timeout_ms=5_000)
-
-    def _committed(self, partition: TopicPartition) -> int | None:
-        try:
-            offset: int | None = self._consumer.committed(partition, timeout_ms=COMMIT_TIMEOUT_MS)
-        except kafka_errors.KafkaError as error:
-            raise _meaning(error) from error
-        return offset
+        self._is_connected = False
+        with suppress(kafka_errors.KafkaError):  # away: then they move after the session timeout
+            self._consumer.close(autocommit=False, timeout_ms=LEAVE_TIMEOUT_MS)
 
     # Joining
 
-    def _connected(self) -> KafkaConsumer:
-        consumer = _consumer(self._settings, self._group_id, self._batch_size)
-        try:
-            # Also fetches the metadata before the first poll, without which a join can hang.
-            missing = [topic for topic in self._topics if not consumer.partitions_for_topic(topic)]
-        except kafka_errors.KafkaError as error:
-            consumer.close(autocommit=False)
-            raise _meaning(error) from error
-        if missing:
-            consumer.close(autocommit=False)
-            raise Misconfigured(
-                f"No such topic: {', '.join(missing)}. Create it with `kindred topics create`."
-            )
-        consumer.subscribe(self._topics, listener=self._rebalances)
-        return consumer
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(self._topics, listener=self._rebalances)
+        self._stable_at_seconds = time.monotonic()
 
     def _watch(self) -> None:
         """The join watchdog: a client can believe it is a member while the group has forgotten it."""
@@ -226,20 +200,40 @@ class Source:
         if self.is_joined:
             self._stable_at_seconds = now
         elif now - self._stable_at_seconds > self._settings.join_timeout_seconds:
-            self._rejoin()
-            self._stable_at_seconds = now
+            self.rejoins += 1
+            self.close()
+            self._rebalances.forget()
 
-    def _rejoin(self) -> None:
-        self.rejoins += 1
-        self._consumer.close(autocommit=False, timeout_ms=2_000)
-        self._rebalances.owned = {}
-        self._consumer = self._connected()
+    def _reconnect(self) -> None:
+        """A new consumer after the watchdog closed the old one; tried again at each poll until it is."""
+        if not self._is_connected:
+            self._consumer = connect(self._settings, self._group_id, self._batch_size)
+            self._is_connected = True
+            missing_topics(self._consumer, self._topics)
+            self._subscribe()
 
-    # Where to begin
+    # Where to read on
 
-    def _begin(self, partitions: Sequence[TopicPartition]) -> None:
-        """A partition without a committed offset is read from its first record."""
-        self._consumer.seek_to_beginning(*partitions)
+    def _settle(self, assignment: Assignment) -> None:
+        """After a rebalance, read on from the committed offsets, and pause again what must stay so.
+
+        kafka-python 3.0.12 keeps the position of a partition that its member keeps. That lies beyond
+        what was polled but not synced, which is dropped with its epoch: it would be lost (rule 10).
+        """
+        try:
+            for partition, offset in self.start_offsets(assignment.epochs).items():
+                self._consumer.seek(TopicPartition(*partition), offset)
+        except (KeyError, ValueError):  # revoked this moment: the next poll settles what came after
+            return
+        self._each(self._consumer.pause, self.assignment if self._is_paused else self.stopped)
+        self._settled_count = assignment.count
+
+    def _committed(self, partition: TopicPartition) -> int | None:
+        try:
+            offset: int | None = self._consumer.committed(partition, timeout_ms=COMMIT_TIMEOUT_MS)
+        except kafka_errors.KafkaError as error:
+            raise meaning(error) from error
+        return offset
 
     def _lose(self, partitions: Sequence[TopicPartition]) -> None:
         names = ", ".join(f"{each.topic}[{each.partition}]" for each in partitions)
@@ -249,37 +243,26 @@ class Source:
                 f"Retention has deleted records of {names} that were never read. Set "
                 "KINDRED_KAFKA__ON_LOST_OFFSETS=earliest to go on after the gap, or restore the topic."
             )
-        self._consumer.seek_to_beginning(*partitions)
+        self._begin(partitions)
 
+    def _begin(self, partitions: Sequence[TopicPartition]) -> None:
+        with suppress(ValueError):  # revoked this moment
+            self._consumer.seek_to_beginning(*partitions)
 
-def _consumer(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaConsumer:
-    try:
-        return KafkaConsumer(
-            **settings.client_options(),
-            client_id="kindred",
-            group_id=group_id,
-            group_instance_id=settings.group_instance_id,
-            enable_auto_commit=False,
-            # 'earliest' would silently rewind, or skip a gap, when the committed offset is gone.
-            auto_offset_reset="none",
-            # Cooperative-sticky stalled all partitions on a join; range stops the others for 15 ms.
-            partition_assignment_strategy=[_range_assignor()],
-            max_poll_records=batch_size,
-            max_poll_interval_ms=settings.max_poll_interval_ms,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.session_timeout_ms // 4,
-            reconnect_backoff_max_ms=1_000,
-            bootstrap_timeout_ms=10_000,
-            isolation_level="read_committed",
-        )
-    except kafka_errors.KafkaError as error:
-        raise _meaning(error) from error
+    def _ask(
+        self, question: Callable[..., Mapping[TopicPartition, int]], partitions: Iterable[Partition]
+    ) -> dict[Partition, int]:
+        asked = [TopicPartition(*each) for each in partitions]
+        try:
+            found = question(asked, timeout_ms=COMMIT_TIMEOUT_MS) if asked else {}
+        except kafka_errors.KafkaError as error:
+            raise meaning(error) from error
+        return {(each.topic, each.partition): offset for each, offset in found.items()}
 
-
-def _range_assignor() -> type:
-    from kafka.coordinator.assignors.range import RangePartitionAssignor
-
-    return RangePartitionAssignor  # type: ignore[no-any-return]
+    def _each(self, change: Callable[[TopicPartition], None], partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            with suppress(KeyError):  # revoked this moment: `_settle` follows
+                change(TopicPartition(*partition))
 
 
 def _record(found: object) -> Record:
@@ -296,13 +279,3 @@ def _record(found: object) -> Record:
 def _partitions(error: Exception) -> list[TopicPartition]:
     """kafka-python puts them into the first argument, as a list, a set or the keys of a dict."""
     return list(error.args[0])
-
-
-def _meaning(error: kafka_errors.KafkaError) -> Exception:
-    reason = str(error) or type(error).__name__
-    denied = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
-    if isinstance(error, denied):
-        return Misconfigured(
-            f"Kafka denies access: {reason}. Check KINDRED_KAFKA__SASL_… and the group's rights."
-        )
-    return Outage("kafka", reason)

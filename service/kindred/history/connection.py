@@ -12,15 +12,19 @@ from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 
 from kindred.errors import KindredError, Misconfigured, Outage, RefusedByPostgres, SchemaOutdated
+from kindred.history import locks
 from kindred.settings import PostgresSettings
 
 Connection = psycopg.Connection[Any]
 
 # SQLSTATE classes (PostgreSQL documentation, appendix A).
-TRANSIENT = ("08", "40", "53", "55P03", "57", "58")
-REFUSED = ("22", "23")
+# 25006: after a failover, a server that is still read-only. 25P03 and 25P04: this process was stopped for so
+# long that Postgres ended its transaction. 54: a value over a limit of Postgres, such as an index row's size.
+TRANSIENT = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58")
+REFUSED = ("22", "23", "54")
 UNMIGRATED = ("3F000", "42P01", "42703")
 DENIED = ("28", "3D000", "42501")
+LOGIN_FAILED = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
 
 
 class Database:
@@ -66,8 +70,14 @@ class Database:
             return connection
 
     def create_schema(self) -> None:
+        """Unless it is there: a user who may not create schemas can be given one."""
         with self.transaction() as connection:
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(self.schema)))
+            connection.execute(f"SELECT pg_advisory_xact_lock({locks.SCHEMA}, hashtext(%s))", [self.schema])
+            there = connection.execute(
+                "SELECT FROM pg_namespace WHERE nspname = %s", [self.schema]
+            ).fetchone()
+            if there is None:
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
 
 
 def _url(settings: PostgresSettings) -> sa.URL:
@@ -85,7 +95,8 @@ def _url(settings: PostgresSettings) -> sa.URL:
 def _connect_args(settings: PostgresSettings, schema: str, application: str) -> dict[str, Any]:
     # A stopped or unplugged worker must not hold row locks for ever (rule 8).
     session = {
-        "search_path": schema,
+        "search_path": f'"{schema}"',
+        "default_transaction_isolation": "read\\ committed",  # what rule 3 counts on
         "statement_timeout": int(settings.statement_timeout_seconds * 1000),
         "lock_timeout": int(settings.lock_timeout_seconds * 1000),
         "idle_in_transaction_session_timeout": 10_000,
@@ -96,6 +107,7 @@ def _connect_args(settings: PostgresSettings, schema: str, application: str) -> 
     }
     return {
         "connect_timeout": 5,
+        "client_encoding": "UTF8",  # columns.py sends UTF-8
         "application_name": application,
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
         "keepalives_idle": 5,
@@ -119,7 +131,7 @@ def _meaning(error: BaseException | None) -> Exception:
     if isinstance(error, UnicodeEncodeError):
         return RefusedByPostgres(f"text that UTF-8 cannot carry: {error.reason}")
     state = getattr(error, "sqlstate", None) or ""
-    reason = str(error).strip().split("\n")[0]
+    reason = " ".join(str(error).split())  # libpq tells of each address it tried on a line of its own
     if state:
         return _meaning_of_state(state, reason) or _unknown(error)
     if isinstance(error, psycopg.OperationalError):
@@ -143,7 +155,7 @@ def _meaning_of_state(state: str, reason: str) -> KindredError | None:
 
 def _meaning_of_connect_failure(reason: str) -> KindredError:
     # libpq reports a failed login without an SQLSTATE.
-    if "authentication failed" in reason or "no password supplied" in reason:
+    if any(sign in reason for sign in LOGIN_FAILED):
         return Misconfigured(
             f"Postgres refuses the login: {reason}. "
             "Check KINDRED_POSTGRES__URL and KINDRED_POSTGRES__PASSWORD."

@@ -6,8 +6,20 @@ import hashlib
 from collections.abc import Sequence
 
 from kindred.events.schema import DeadLetter, Record
-from kindred.history import statements as sql
 from kindred.history.connection import Connection
+
+# In the order of the records, so that two workers never wait for each other's letters.
+INSERT = """
+INSERT INTO dead_letter (topic, partition, record_offset, record_at, key, value, reason, detail, digest)
+SELECT topic, partition, record_offset, 'epoch'::timestamptz + at_ms * interval '1 millisecond',
+       key, value, reason, detail, digest
+FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(at_ms)s::bigint[],
+            %(keys)s::bytea[], %(values)s::bytea[], %(reasons)s::text[], %(details)s::text[],
+            %(digests)s::bytea[])
+     AS letter (topic, partition, record_offset, at_ms, key, value, reason, detail, digest)
+ORDER BY topic, partition, record_offset
+ON CONFLICT DO NOTHING
+"""
 
 
 def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
@@ -16,7 +28,7 @@ def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
         return
     records = [letter.record for letter in letters]
     connection.execute(
-        sql.INSERT_DEAD_LETTERS,
+        INSERT,
         {
             "topics": [record.topic for record in records],
             "partitions": [record.partition for record in records],

@@ -5,9 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kindred.events.schema import Erasure
-from kindred.history import statements as sql
+from kindred.events.schema import Erasure, Profile
+from kindred.history import columns
 from kindred.history.connection import Connection
+
+# Erasure is monotone: nothing to do where `erased_at` is already that late (rule 13). What goes is what
+# `State.admits` would keep out had the erasure come first. So with a newer profile (`described_at`: one
+# that comes in this very batch), what lies at or before the erasure; otherwise everything, also what a
+# producer whose clock runs ahead dated later; where interactions re-open an id, all within the skew.
+MARK = """
+UPDATE app_user u
+SET erased_at = e.erased_at,
+    profile = CASE WHEN u.profile_updated_at > e.erased_at THEN u.profile END,
+    profile_digest = CASE WHEN u.profile_updated_at > e.erased_at THEN u.profile_digest END,
+    profile_updated_at = CASE WHEN u.profile_updated_at > e.erased_at THEN u.profile_updated_at END
+FROM (SELECT user_id, at_us, described_at_us,
+             'epoch'::timestamptz + at_us * interval '1 microsecond' AS erased_at
+      FROM unnest(%(user_ids)s::text[], %(erased_at_us)s::bigint[], %(described_at_us)s::bigint[])
+           AS e (user_id, at_us, described_at_us)) e
+WHERE u.user_id = e.user_id AND (u.erased_at IS NULL OR u.erased_at < e.erased_at)
+RETURNING u.user_id,
+          CASE WHEN u.profile_updated_at IS NOT NULL OR e.described_at_us > e.at_us THEN e.at_us
+               ELSE e.at_us + %(reopen_skew_us)s::bigint END
+"""
+# `gone_until_us` is null for everything.
+MARKED = """
+(SELECT user_id, coalesce('epoch'::timestamptz + until_us * interval '1 microsecond', 'infinity') AS until
+ FROM unnest(%(user_ids)s::text[], %(gone_until_us)s::bigint[]) AS e (user_id, until_us)) e
+"""
+DELETE_INTERACTIONS = f"""
+DELETE FROM interaction i USING {MARKED} WHERE i.user_id = e.user_id AND i.occurred_at <= e.until
+"""
+# What is left of a window is its newest end.
+CUT_WINDOWS = f"""
+UPDATE app_user u
+SET history_at = u.history_at[w.gone + 1:],
+    history_items = u.history_items[w.gone + 1:],
+    history_types = u.history_types[w.gone + 1:],
+    history_length = w.length,
+    last_event_at = CASE WHEN w.gone < cardinality(u.history_at) THEN u.last_event_at END
+FROM (SELECT e.user_id,
+             (SELECT count(*)::int FROM unnest(old.history_at) AS at WHERE at <= e.until) AS gone,
+             (SELECT count(*) FROM interaction i WHERE i.user_id = e.user_id) AS length
+      FROM {MARKED} JOIN app_user old USING (user_id)) w
+WHERE u.user_id = w.user_id
+"""
+DELETE_DEAD_LETTERS = """
+DELETE FROM dead_letter d USING unnest(%(user_ids)s::text[]) AS e (user_id), app_user u
+WHERE u.user_id = e.user_id AND length(d.key) <= 256 AND d.key = convert_to(e.user_id, 'UTF8')
+  AND d.record_at <= u.erased_at
+"""
+NOTE = """
+INSERT INTO erasure (user_hash, erased_at)
+SELECT sha256(l.erasure_key || convert_to(u.user_id, 'UTF8')), u.erased_at
+FROM app_user u CROSS JOIN lineage l
+WHERE u.user_id = ANY(%(user_ids)s::text[])
+ON CONFLICT (user_hash) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +108,34 @@ def states(
 
 
 def apply(
-    connection: Connection, erasures: Sequence[Erasure], history_limit: int, reopen_skew_us: int | None
+    connection: Connection,
+    erasures: Sequence[Erasure],
+    profiles: Sequence[Profile],
+    reopen_skew_us: int | None,
 ) -> None:
-    """Delete what lies at or before each erasure; the rows are locked already."""
+    """Delete what each erasure ends; the rows are locked already. `profiles`: all of the same batch."""
     if not erasures:
         return
-    latest: dict[str, int] = {}
-    for erasure in erasures:
-        latest[erasure.user_id] = max(latest.get(erasure.user_id, erasure.erased_at_us), erasure.erased_at_us)
+    erased_at_us = _latest((erasure.user_id, erasure.erased_at_us) for erasure in erasures)
+    described_at_us = _latest((profile.user_id, profile.updated_at_us) for profile in profiles)
     marks = {
-        "user_ids": list(latest),
-        "erased_at_us": list(latest.values()),
+        "user_ids": columns.texts(erased_at_us),
+        "erased_at_us": columns.bigints([*erased_at_us.values()]),
+        "described_at_us": [described_at_us.get(user_id) for user_id in erased_at_us],
         "reopen_skew_us": reopen_skew_us,
     }
-    effective = connection.execute(sql.MARK_ERASED, marks).fetchall()
-    if effective:
-        _delete(connection, [row[0] for row in effective], [row[1] for row in effective], history_limit)
+    if marked := connection.execute(MARK, marks).fetchall():
+        _delete(connection, [row[0] for row in marked], [row[1] for row in marked])
 
 
-def _delete(connection: Connection, user_ids: list[str], reopened: list[bool], history_limit: int) -> None:
-    named = {"user_ids": user_ids, "reopened": reopened, "history_limit": history_limit}
-    connection.execute(sql.DELETE_ERASED_INTERACTIONS, named)
-    connection.execute(sql.REBUILD_ERASED_WINDOWS, named)
-    connection.execute(sql.DELETE_ERASED_DEAD_LETTERS, named)
-    connection.execute(sql.NOTE_ERASURES, named)
+def _delete(connection: Connection, user_ids: list[str], gone_until_us: list[int | None]) -> None:
+    named = {"user_ids": columns.texts(user_ids), "gone_until_us": gone_until_us}
+    for statement in (DELETE_INTERACTIONS, CUT_WINDOWS, DELETE_DEAD_LETTERS, NOTE):
+        connection.execute(statement, named)
+
+
+def _latest(times_us: Iterable[tuple[str, int]]) -> dict[str, int]:
+    latest: dict[str, int] = {}
+    for user_id, time_us in times_us:
+        latest[user_id] = max(latest.get(user_id, time_us), time_us)
+    return latest

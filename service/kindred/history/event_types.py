@@ -5,6 +5,8 @@ from __future__ import annotations
 from kindred.declaration import Declaration
 from kindred.history.connection import Connection, Database
 
+# One after another: who then reads a number has also read all lower ones.
+LOCK = "LOCK TABLE event_type IN SHARE ROW EXCLUSIVE MODE"
 REGISTER = """
 INSERT INTO event_type (name)
 SELECT name FROM unnest(%(names)s::text[]) AS declared (name)
@@ -20,6 +22,7 @@ class EventTypes:
 
     def __init__(self, database: Database, declaration: Declaration) -> None:
         with database.transaction() as connection:
+            connection.execute(LOCK)
             connection.execute(REGISTER, {"names": sorted(declaration.events)})
             self._read(connection)
         self.popular_numbers = [self.numbers[name] for name in sorted(declaration.positive_types)]

@@ -8,15 +8,51 @@ longer than a transaction (rule 1).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from kindred.events.schema import ItemDescription, ItemRemoval
-from kindred.history import statements as sql
+from kindred.history import columns, popularity
 from kindred.history.connection import Connection
+from kindred.history.item_changes import ItemRow, changes
 from kindred.history.window import Item
+
+INSERT_MISSING = """
+INSERT INTO item (item_id, revision)
+SELECT item_id, %(revision)s FROM unnest(%(item_ids)s::text[]) AS named (item_id)
+WHERE NOT EXISTS (SELECT FROM item i WHERE i.item_id = named.item_id)
+ORDER BY item_id COLLATE "C"
+ON CONFLICT DO NOTHING
+"""
+LOCK = """
+SELECT item_id, number, title, attributes, (extract(epoch FROM updated_at) * 1e6)::bigint, digest,
+       (extract(epoch FROM removed_at) * 1e6)::bigint, revision
+FROM item WHERE item_id = ANY(%(item_ids)s::text[]) ORDER BY item_id FOR UPDATE
+"""
+WRITE = """
+UPDATE item i
+SET title = n.title, attributes = n.attributes::jsonb, digest = n.digest, revision = %(revision)s,
+    updated_at = 'epoch'::timestamptz + n.updated_us * interval '1 microsecond',
+    removed_at = 'epoch'::timestamptz + n.removed_us * interval '1 microsecond'
+FROM unnest(%(item_ids)s::text[], %(titles)s::text[], %(attributes)s::text[], %(updated_at_us)s::bigint[],
+            %(digests)s::bytea[], %(removed_at_us)s::bigint[])
+     AS n (item_id, title, attributes, updated_us, digest, removed_us)
+WHERE i.item_id = n.item_id
+"""
+REQUEST_SWEEP = """
+INSERT INTO item_sweep (item, revision) SELECT unnest(%(numbers)s::int[]), %(revision)s
+ON CONFLICT (item) DO UPDATE SET revision = excluded.revision, changed_at = now()
+"""
+# Item writers commit in revision order (locks.ITEMS), so what is above the cursor is all that is new.
+READ_CHANGED = """
+SELECT number, item_id, title, attributes,
+       removed_at IS NOT NULL AND (updated_at IS NULL OR updated_at <= removed_at), revision,
+       popularity * %(decay)s::float8
+FROM item WHERE revision > %(cursor)s ORDER BY number
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +61,13 @@ class ItemWrites:
 
     embed: frozenset[str] = frozenset()
     payload_only: frozenset[str] = frozenset()
+    # Made here by a mere interaction. When it is delivered again after a crash, it finds them known; so
+    # they wait in pending_sync until they are written.
+    seen_first: frozenset[str] = frozenset()
 
 
 class Catalogue:
-    """Every item by id and number, as of `cursor`: the highest item revision that was read.
+    """Every item by id, as of `cursor`: the highest item revision that was read.
 
     Owned by one store. Changed only by `advance`, after the transaction that read has committed.
     """
@@ -43,35 +82,11 @@ class Catalogue:
             self.cursor = max(self.cursor, item.revision)
 
 
-def read_changed(connection: Connection, cursor: int) -> list[Item]:
-    """Items above the cursor."""
-    rows = connection.cursor(binary=True).execute(sql.READ_CHANGED_ITEMS, {"cursor": cursor})
+def read_changed(connection: Connection, cursor: int, half_life_days: float) -> list[Item]:
+    """Items above the cursor, with their popularity as of now."""
+    decay = popularity.decay(datetime.now(UTC), half_life_days)
+    rows = connection.cursor(binary=True).execute(READ_CHANGED, {"cursor": cursor, "decay": decay})
     return [Item(*row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """An item's row as this transaction will leave it."""
-
-    item_id: str
-    number: int
-    title: str | None
-    attributes: dict[str, Any] | None
-    updated_at_us: int | None
-    digest: bytes | None
-    removed_at_us: int | None
-    revision: int
-
-    @property
-    def is_removed(self) -> bool:
-        return self.removed_at_us is not None and (self.updated_at_us or -1) <= self.removed_at_us
-
-
-@dataclass(slots=True)
-class _Changes:
-    rows: list[_Row] = field(default_factory=list)
-    payload_only: set[str] = field(default_factory=set)
-    swept: list[int] = field(default_factory=list)
 
 
 def write(
@@ -87,111 +102,40 @@ def write(
     `named` are all ids of this batch that the catalogue lacks, described or removed. A description
     that changes none of `features` needs no embedding, and reaches nobody's vector.
     """
-    connection.execute(sql.INSERT_MISSING_ITEMS, {"item_ids": list(named), "revision": revision})
-    cursor = connection.cursor(binary=True).execute(sql.LOCK_ITEMS, {"item_ids": list(named)})
-    before = {row.item_id: row for row in (_Row(*values) for values in cursor)}
-    changes = _changes(before, _newest(descriptions), _latest(removals), revision, features)
-    _write_rows(connection, changes.rows, revision)
-    if changes.swept:
-        connection.execute(sql.REQUEST_SWEEP, {"numbers": changes.swept, "revision": revision})
+    before = _locked(connection, named, revision)
+    found = changes(before, descriptions, removals, revision, features)
+    _write_rows(connection, found.rows, revision)
+    if found.swept:
+        connection.execute(REQUEST_SWEEP, {"numbers": found.swept, "revision": revision})
+    mentioned = {d.item_id for d in descriptions} | {r.item_id for r in removals}
     created = {item_id for item_id, row in before.items() if row.revision == revision}
-    mentioned = {d.item_id for d in descriptions} | {r.item_id for r in removals} | created
-    return ItemWrites(frozenset(mentioned - changes.payload_only), frozenset(changes.payload_only))
-
-
-def _newest(descriptions: Sequence[ItemDescription]) -> dict[str, ItemDescription]:
-    newest: dict[str, ItemDescription] = {}
-    for description in descriptions:
-        known = newest.get(description.item_id)
-        if known is None or (known.updated_at_us, known.digest) < (
-            description.updated_at_us,
-            description.digest,
-        ):
-            newest[description.item_id] = description
-    return newest
-
-
-def _latest(removals: Sequence[ItemRemoval]) -> dict[str, int]:
-    latest: dict[str, int] = {}
-    for removal in removals:
-        latest[removal.item_id] = max(
-            latest.get(removal.item_id, removal.removed_at_us), removal.removed_at_us
-        )
-    return latest
-
-
-def _changes(
-    before: dict[str, _Row],
-    descriptions: dict[str, ItemDescription],
-    removals: dict[str, int],
-    revision: int,
-    features: frozenset[str],
-) -> _Changes:
-    changes = _Changes()
-    for item_id in {**descriptions, **removals}:
-        old = before[item_id]
-        new = _described(_removed(old, removals.get(item_id)), descriptions.get(item_id))
-        # Rewritten even when nothing is newer: that repairs what a crash left unwritten in Qdrant.
-        changes.rows.append(new)
-        if new is old or new.is_removed or old.is_removed:
-            continue
-        if _features(new, features) != _features(old, features):
-            if old.revision != revision:  # somebody's window may hold it
-                changes.swept.append(old.number)
-        elif old.attributes is not None and new.digest != old.digest:
-            changes.payload_only.add(item_id)
-    return changes
-
-
-def _removed(row: _Row, removed_at_us: int | None) -> _Row:
-    if removed_at_us is None or (row.removed_at_us or -1) >= removed_at_us:
-        return row
-    return _replace(row, removed_at_us=removed_at_us)
-
-
-def _described(row: _Row, description: ItemDescription | None) -> _Row:
-    if description is None:
-        return row
-    known = (-1 if row.updated_at_us is None else row.updated_at_us, row.digest or b"")
-    if known >= (description.updated_at_us, description.digest):
-        return row
-    return _replace(
-        row,
-        title=description.title,
-        attributes=msgspec.json.decode(description.attributes),
-        updated_at_us=description.updated_at_us,
-        digest=description.digest,
+    return ItemWrites(
+        embed=frozenset((mentioned | created) - found.payload_only),
+        payload_only=frozenset(found.payload_only),
+        seen_first=frozenset(created - mentioned),
     )
 
 
-def _replace(row: _Row, **changes: Any) -> _Row:
-    values = {name: getattr(row, name) for name in _Row.__slots__}
-    return _Row(**(values | changes))
+def _locked(connection: Connection, named: Sequence[str], revision: int) -> dict[str, ItemRow]:
+    item_ids = columns.texts(named)
+    connection.execute(INSERT_MISSING, {"item_ids": item_ids, "revision": revision})
+    cursor = connection.cursor(binary=True).execute(LOCK, {"item_ids": item_ids})
+    return {row.item_id: row for row in (ItemRow(*values) for values in cursor)}
 
 
-def _features(row: _Row, features: frozenset[str]) -> dict[str, Any] | None:
-    """What a tower reads of the item; None while it was never described."""
-    if row.attributes is None:
-        return None
-    read = {name: value for name, value in row.attributes.items() if name in features}
-    return read | ({"title": row.title} if "title" in features else {})
-
-
-def _write_rows(connection: Connection, rows: Sequence[_Row], revision: int) -> None:
+def _write_rows(connection: Connection, rows: Sequence[ItemRow], revision: int) -> None:
     if not rows:
         return
-    connection.execute(
-        sql.WRITE_ITEMS,
-        {
-            "item_ids": [row.item_id for row in rows],
-            "titles": [row.title for row in rows],
-            "attributes": [_json(row.attributes) for row in rows],
-            "updated_at_us": [row.updated_at_us for row in rows],
-            "digests": [row.digest for row in rows],
-            "removed_at_us": [row.removed_at_us for row in rows],
-            "revision": revision,
-        },
-    )
+    parameters = {
+        "item_ids": columns.texts([row.item_id for row in rows]),
+        "titles": columns.texts([row.title for row in rows]),
+        "attributes": columns.texts([_json(row.attributes) for row in rows]),
+        "updated_at_us": [row.updated_at_us for row in rows],
+        "digests": columns.blobs([row.digest for row in rows]),
+        "removed_at_us": [row.removed_at_us for row in rows],
+        "revision": revision,
+    }
+    connection.execute(WRITE, parameters)
 
 
 def _json(attributes: dict[str, Any] | None) -> str | None:

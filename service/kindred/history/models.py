@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kindred.history import locks
 from kindred.history.connection import Database
+from kindred.history.pending import ASK_AGAIN
 
 READ = "SELECT name, state, checkpoint, dimension FROM model WHERE state <> 'retired' ORDER BY created_at"
 INSTALL_FIRST = """
@@ -14,10 +15,10 @@ SELECT %(name)s, 'live', %(checkpoint)s, %(dimension)s
 WHERE NOT EXISTS (SELECT FROM model)
 RETURNING name
 """
-REQUEST_EVERYTHING = """
+REQUEST_EVERYTHING = f"""
 INSERT INTO pending_sync (kind, id)
 SELECT 'user', user_id FROM app_user UNION ALL SELECT 'item', item_id FROM item
-ON CONFLICT DO NOTHING
+{ASK_AGAIN}
 """
 LAST_REVISION = """
 SELECT epoch << 40 | CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM lineage, revision s

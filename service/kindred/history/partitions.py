@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
+from kindred.history import locks
 from kindred.history.connection import Connection, Database
 
 MONTHS_AHEAD = 3
@@ -18,8 +19,21 @@ WHERE i.inhparent = to_regclass('interaction') AND c.relname ~ '^interaction_[0-
 ORDER BY 1
 """
 # The floor rises before anything is dropped: an event older than it is refused from then on, so a
-# dropped partition can't make it count twice (rule 22). It never falls.
+# dropped partition can't make it count twice (rule 22). It never falls. The exclusive lock waits for the
+# batches that began under the old floor: one that was still to insert would find its event's first copy
+# gone with the partition.
+WAIT_FOR_BATCHES = f"SELECT pg_advisory_xact_lock({locks.BATCH})"
 RAISE_FLOOR = "UPDATE lineage SET retention_floor = %(floor)s WHERE retention_floor < %(floor)s"
+# Attached rather than created in place: Postgres refuses a partition for rows that the default one holds.
+LOCK_DEFAULT = "LOCK TABLE interaction_default IN ACCESS EXCLUSIVE MODE"
+CREATE = "CREATE TABLE {name} (LIKE interaction INCLUDING ALL)"
+MOVE = """
+WITH moved AS (
+    DELETE FROM interaction_default WHERE occurred_at >= {start} AND occurred_at < {end} RETURNING *
+)
+INSERT INTO {name} SELECT * FROM moved
+"""
+ATTACH = "ALTER TABLE interaction ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})"
 DELETE_OLD_FROM_DEFAULT = """
 DELETE FROM interaction_default WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM interaction_default WHERE occurred_at < (SELECT retention_floor FROM lineage) LIMIT %s))
@@ -34,6 +48,7 @@ def make_ahead(database: Database, now: datetime) -> list[str]:
     """Create the partitions of this month and the next ones; returns those that were missing."""
     made = []
     with database.transaction() as connection:
+        connection.execute(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})")
         # A new partition waits for the default one's readers: rather try again than make writers queue.
         connection.execute("SET LOCAL lock_timeout = '2s'")
         existing = _existing(connection)
@@ -48,6 +63,7 @@ def expire(database: Database, now: datetime, retention_days: int) -> list[str]:
     """Raise the floor, then drop the partitions that lie wholly before it; returns those dropped."""
     floor = now - timedelta(days=retention_days)
     with database.transaction() as connection:
+        connection.execute(WAIT_FOR_BATCHES)
         connection.execute(RAISE_FLOOR, {"floor": floor})
     with database.transaction() as connection:
         connection.execute("SET LOCAL lock_timeout = '2s'")
@@ -70,14 +86,14 @@ def _existing(connection: Connection) -> list[str]:
 
 
 def _create(connection: Connection, month: datetime) -> None:
-    create = "CREATE TABLE {} PARTITION OF interaction FOR VALUES FROM ({}) TO ({})"
-    connection.execute(
-        sql.SQL(create).format(
-            sql.Identifier(_name(month)),
-            sql.Literal(month.isoformat()),
-            sql.Literal(_next(month).isoformat()),
-        )
-    )
+    """Make a month's partition, and move there what the default one already holds of that month."""
+    names = {"name": sql.Identifier(_name(month)), "start": _literal(month), "end": _literal(_next(month))}
+    for statement in (LOCK_DEFAULT, CREATE, MOVE, ATTACH):
+        connection.execute(sql.SQL(statement).format(**names))
+
+
+def _literal(month: datetime) -> sql.Literal:
+    return sql.Literal(month.isoformat())
 
 
 def _months(now: datetime, count: int) -> list[datetime]:

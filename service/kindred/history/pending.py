@@ -1,4 +1,4 @@
-"""What changed without a Kafka record behind it waits in pending_sync until every model holds it (rule 23)."""
+"""What changed without a Kafka record behind it: in pending_sync until every model holds it (rule 23)."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ class Pending:
 
 def request(connection: Connection, kind: str, ids: Iterable[str]) -> Pending:
     """Ask that these be written to every model; returns the rows, for `finish`."""
-    named = {"kind": kind, "ids": columns.texts(set(ids))}
-    return _pending(connection.execute(REQUEST, named).fetchall())
+    named = set(ids)
+    if not named:
+        return Pending()
+    return _pending(connection.execute(REQUEST, {"kind": kind, "ids": columns.texts(named)}).fetchall())
 
 
 def oldest(connection: Connection, limit: int) -> Pending:

@@ -8,32 +8,53 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kindred.history import columns
 from kindred.history.connection import Database
-from kindred.history.store import POPULARITY_LANDMARK_SECONDS
 
-# One row a batch; deleting and adding up in one statement counts each row once.
-FOLD = """
-WITH folded AS (
+LANDMARK_SECONDS = 1_767_225_600  # 2026-01-01: forward decay counts from here
+# 2 ** 1024 is too large for a double, 2 ** -1075 too small; Postgres refuses to calculate either, and the
+# event with it.
+MOST_HALF_LIVES = 900
+
+# One row a batch, deleted and added up in one statement, so that each counts once.
+TAKE_COUNTED = """
+WITH taken AS (
     DELETE FROM popularity_delta
     WHERE id IN (SELECT id FROM popularity_delta ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)
     RETURNING items, masses
-), summed AS (
-    SELECT item, sum(mass) AS mass FROM folded, unnest(items, masses) AS each (item, mass) GROUP BY item
-), locked AS (
-    SELECT number FROM item JOIN summed ON number = summed.item ORDER BY item_id FOR UPDATE OF item
 )
-UPDATE item i SET popularity = i.popularity + s.mass
-FROM summed s WHERE i.number = s.item AND s.item IN (SELECT number FROM locked)
+SELECT item, sum(mass) FROM taken, unnest(items, masses) AS each (item, mass) GROUP BY item
+"""
+# In the order of ids, as writers of items lock them; apart from the sum, which then sees what was
+# committed while the lock was waited for.
+LOCK_ITEMS = "SELECT FROM item WHERE number = ANY(%(numbers)s::int[]) ORDER BY item_id FOR UPDATE"
+ADD = """
+UPDATE item i SET popularity = i.popularity + gained.mass
+FROM unnest(%(numbers)s::int[], %(masses)s::float8[]) AS gained (number, mass)
+WHERE i.number = gained.number
 RETURNING i.item_id, i.popularity
 """
 SLICE = "SELECT number, item_id, popularity FROM item WHERE number > %s ORDER BY number LIMIT %s"
 
 
+def decay(now: datetime, half_life_days: float) -> float:
+    """What a mass is multiplied with to give the count as of now."""
+    half_lives = (now.timestamp() - LANDMARK_SECONDS) / (half_life_days * 86_400)
+    return float(2.0 ** -max(-MOST_HALF_LIVES, min(half_lives, MOST_HALF_LIVES)))
+
+
 def fold(database: Database, now: datetime, half_life_days: float) -> dict[str, float]:
     """Add up what batches have counted; decayed counts, as of now, of the items that gained."""
     with database.transaction() as connection:
-        rows = connection.execute(FOLD).fetchall()
-    return {item_id: _as_of(now, mass, half_life_days) for item_id, mass in rows}
+        counted = connection.execute(TAKE_COUNTED).fetchall()
+        if not counted:
+            return {}
+        numbers, masses = zip(*counted, strict=True)
+        gained = {"numbers": columns.integers(numbers), "masses": columns.doubles(masses)}
+        connection.execute(LOCK_ITEMS, gained)
+        rows = connection.execute(ADD, gained).fetchall()
+    factor = decay(now, half_life_days)
+    return {item_id: mass * factor for item_id, mass in rows}
 
 
 def slice_after(
@@ -42,10 +63,6 @@ def slice_after(
     """Decayed counts of the next items by number, and where to go on; 0 after the last."""
     with database.transaction() as connection:
         rows = connection.execute(SLICE, [number, limit]).fetchall()
+    factor = decay(now, half_life_days)
     following = rows[-1][0] if len(rows) == limit else 0
-    return following, {item_id: _as_of(now, mass, half_life_days) for _, item_id, mass in rows}
-
-
-def _as_of(now: datetime, mass: float, half_life_days: float) -> float:
-    age_seconds = now.timestamp() - POPULARITY_LANDMARK_SECONDS
-    return float(mass * 2.0 ** (-age_seconds / (half_life_days * 86_400)))
+    return following, {item_id: mass * factor for _, item_id, mass in rows}

@@ -6,13 +6,15 @@ import time
 
 from kindred.declaration import Declaration
 from kindred.events.schema import Decoded
-from kindred.history import items, pending
+from kindred.history import items
+from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
 from kindred.history.affected import Affected, RetentionFloorRaised
 from kindred.history.connection import Database
 from kindred.history.event_types import EventTypes
 from kindred.history.pending import Pending
 from kindred.history.transaction import Rules, Transaction
+from kindred.history.window import Item
 
 __all__ = ["Affected", "HistoryStore", "Pending", "RetentionFloorRaised"]
 
@@ -39,7 +41,7 @@ class HistoryStore:
         self._event_types = EventTypes(database, declaration)
         self.catalogue = items.Catalogue()
 
-    def load_catalogue(self) -> list[items.Item]:
+    def load_catalogue(self) -> list[Item]:
         """Read every item once, at start; `apply` reports what changes afterwards."""
         with self._database.transaction() as connection:
             known = items.read_changed(connection, -1, self._rules.half_life_days)
@@ -73,16 +75,16 @@ class HistoryStore:
     def pending(self, limit: int) -> Pending:
         """The oldest rows of pending_sync."""
         with self._database.transaction() as connection:
-            return pending.oldest(connection, limit)
+            return pending_rows.oldest(connection, limit)
 
     def finish_pending(self, done: Pending) -> None:
         """Every model holds what these rows asked for."""
         with self._database.transaction() as connection:
-            pending.finish(connection, done)
+            pending_rows.finish(connection, done)
 
     def request_again(self, affected: Affected) -> None:
         """Ask that all users and items of a batch be written once more, from a new transaction."""
         named = [*affected.items, *affected.payload_items, *affected.removed_items]
         with self._database.transaction() as connection:
-            pending.request(connection, "user", [*affected.histories.user_ids, *affected.erased])
-            pending.request(connection, "item", [item.item_id for item in named])
+            pending_rows.request(connection, "user", [*affected.histories.user_ids, *affected.erased])
+            pending_rows.request(connection, "item", [item.item_id for item in named])

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 
 from kindred.history import locks
 from kindred.history.connection import Database
+from kindred.history.pending import ASK_AGAIN
 
 READ_REQUESTED = """
 SELECT array_agg(item), max(revision), extract(epoch FROM now() - min(changed_at))::float8
 FROM item_sweep
 """
-SLICE = """
+SLICE = f"""
 WITH slice AS (
     SELECT user_id, history_items FROM app_user WHERE user_id > %(after)s ORDER BY user_id LIMIT %(limit)s
 ), requested AS (
     INSERT INTO pending_sync (kind, id)
     SELECT 'user', user_id FROM slice WHERE history_items && %(items)s::int[]
     ORDER BY user_id
-    ON CONFLICT (kind, id) DO UPDATE SET requested_at = excluded.requested_at
+    {ASK_AGAIN}
     RETURNING id
 )
 SELECT max(user_id), count(*), (SELECT count(*) FROM requested) FROM slice

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kindred.events.schema import Decoded, Interaction
-from kindred.history import columns, dead_letters, erasures, items, pending, popularity, profiles
+from kindred.history import columns, dead_letters, erasures, items, profiles
+from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
 from kindred.history.affected import Affected, RetentionFloorRaised
 from kindred.history.connection import Connection
 from kindred.history.event_types import EventTypes
+from kindred.history.merge import Merged, merge
 from kindred.history.pending import Pending
-from kindred.history.window import Histories, Item
+from kindred.history.window import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +54,23 @@ class Transaction:
         revision, writes = self._settle_items(epoch)
         changed = items.read_changed(self._connection, self._catalogue.cursor, self._rules.half_life_days)
         now = _Now(self._catalogue, changed)
-        rows = self._merge(admitted, revision, now)
+        merged = self._merge(admitted, revision, now)
         # Whose interaction was admitted has come back with it, where interactions re-open an id.
         erased = {user_id for user_id, state in once_erased.items() if state.is_erased}
         erased -= {event.user_id for event in admitted}
-        fresh = sum(row[6] for row in rows)
         return Affected(
             revision=revision,
             models=tuple(models),
             began_at_seconds=began_at_seconds,
-            histories=self._histories([row for row in rows if row[0] not in erased]),
+            histories=merged.histories(self._connection, self._event_types, without=erased),
             erased=sorted(erased),
             changed_items=changed,
-            fresh=fresh,
-            duplicates=len(self._decoded.interactions) - dropped - fresh,
+            fresh=merged.fresh,
+            duplicates=len(self._decoded.interactions) - dropped - merged.fresh,
             dropped=dropped,
             dead_letters=Counter(letter.reason.value for letter in self._decoded.dead_letters),
             event_types=Counter(event.type for event in self._decoded.interactions),
-            pending=self._pending + pending.request(self._connection, "item", writes.seen_first),
+            pending=self._pending + pending_rows.request(self._connection, "item", writes.seen_first),
             **self._item_points(writes, now),
         )
 
@@ -126,34 +124,13 @@ class Transaction:
         assert row is not None
         return int(epoch << 40 | row[0])
 
-    def _merge(self, admitted: Sequence[Interaction], revision: int, now: _Now) -> list[Any]:
+    def _merge(self, admitted: Sequence[Interaction], revision: int, now: _Now) -> Merged:
         if not self._user_ids:
-            return []
-        parameters = {
-            **_event_columns(admitted, now, self._event_types.numbers),
-            "user_ids": self._user_column,
-            "popular_types": self._event_types.popular_numbers,
-            "popularity_landmark_seconds": popularity.LANDMARK_SECONDS,
-            "popularity_half_life_seconds": self._rules.half_life_days * 86_400,
-            "history_limit": self._rules.history_limit,
-            "revision": revision,
-        }
-        return self._connection.cursor(binary=True).execute(sql.MERGE_HISTORIES, parameters).fetchall()
-
-    def _histories(self, rows: Sequence[Any]) -> Histories:
-        sent = [row[3] for row in rows]
-        types: NDArray[np.int64] = columns.concatenated([row[4] for row in rows], 2)
-        highest = int(types.max()) if len(types) else 0
-        return Histories(
-            user_ids=[row[0] for row in rows],
-            profiles=[row[1] or {} for row in rows],
-            offsets=columns.offsets(columns.lengths(sent, 4)),
-            items=columns.concatenated(sent, 4).astype(np.int32),
-            types=types.astype(np.int16),
-            times_us=columns.times_us([row[5] for row in rows]),
-            type_names=self._event_types.names(self._connection, highest),
-            history_lengths=[row[2] for row in rows],
-        )
+            return Merged((), 0)
+        return merge(
+            self._connection, self._user_column, admitted, now.number_of, self._event_types, revision,
+            history_limit=self._rules.history_limit, half_life_days=self._rules.half_life_days,
+        )  # fmt: skip
 
     def _item_points(self, writes: items.ItemWrites, now: _Now) -> dict[str, list[Item]]:
         named = dict.fromkeys([*writes.embed, *self._pending.of_kind("item")])
@@ -178,17 +155,8 @@ class _Now:
     def __getitem__(self, item_id: str) -> Item:
         return self._changed.get(item_id) or self._before[item_id]
 
-
-def _event_columns(events: Sequence[Interaction], now: _Now, type_numbers: dict[str, int]) -> dict[str, Any]:
-    return {
-        "event_user_ids": columns.texts([event.user_id for event in events]),
-        "event_ids": columns.texts([event.event_id for event in events]),
-        "at_us": columns.bigints([event.occurred_at_us for event in events]),
-        "items": columns.integers([now[event.item_id].number for event in events]),
-        "types": columns.smallints([type_numbers[event.type] for event in events]),
-        "values": columns.doubles([event.value for event in events]),
-        "contexts": columns.texts([event.context for event in events]),
-    }
+    def number_of(self, item_id: str) -> int:
+        return self[item_id].number
 
 
 def _users_of(decoded: Decoded) -> set[str]:

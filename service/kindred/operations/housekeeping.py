@@ -11,6 +11,7 @@ import structlog
 
 from kindred import metrics
 from kindred.errors import CollectionGone, Outage
+from kindred.health import Health
 from kindred.history import models as model_rows
 from kindred.history import partitions, popularity, sweeps
 from kindred.history.connection import Database
@@ -29,11 +30,12 @@ PARTITIONS_INTERVAL_SECONDS = 600.0
 class Housekeeping:
     """Runs on a thread of its own, in the one worker that holds the advisory lock."""
 
-    def __init__(self, database: Database, index: Index, settings: Settings) -> None:
+    def __init__(self, database: Database, index: Index, settings: Settings, health: Health) -> None:
         self.leads = threading.Event()
         self._database = database
         self._index = index
         self._settings = settings
+        self._health = health
         self._sweep: sweeps.Sweep | None = None
         self._popularity_after = 0
         self._due: dict[str, float] = {}
@@ -42,10 +44,18 @@ class Housekeeping:
         """Until `stop` is set; an outage only delays it."""
         with Leadership(self._database) as leadership:
             while not stop.wait(self._settings.worker.housekeeping_interval_seconds):
-                try:
-                    self._turn(leadership)
-                except (Outage, CollectionGone) as outage:
-                    log.warning("housekeeping_delayed", reason=str(outage))
+                self._attempt(leadership)
+
+    def _attempt(self, leadership: Leadership) -> None:
+        try:
+            self._turn(leadership)
+            self._health.degraded("housekeeping", None)
+        except (Outage, CollectionGone) as outage:
+            self.leads.clear()  # whoever holds the lock now says so in its next turn
+            log.warning("housekeeping_delayed", reason=str(outage))
+        except Exception as error:  # a thread of its own: otherwise nobody would ever hear of it
+            log.exception("housekeeping_failed")
+            self._health.degraded("housekeeping", f"popularity and retention stand still: {error}")
 
     def _turn(self, leadership: Leadership) -> None:
         if not leadership.held():

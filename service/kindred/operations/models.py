@@ -9,11 +9,13 @@ from pathlib import Path
 from qdrant_client import QdrantClient
 
 from kindred.declaration import Declaration
+from kindred.embedding.checkpoint import read_manifest
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.fleet import Fleet
 from kindred.errors import LostHistory, Misconfigured, ModelMismatch
 from kindred.history import models as model_rows
 from kindred.history.connection import Database
+from kindred.history.models import ModelRow
 from kindred.settings import QdrantSettings
 from kindred.vectors.aliases import live_model, point_aliases
 from kindred.vectors.collections import ensure_collections
@@ -23,10 +25,11 @@ from kindred.vectors.names import CollectionNames
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Loads what a transaction says must be written. Used by the embedding thread."""
+    """Keeps what a worker has loaded in step with the model table. Used by the pipeline's threads."""
 
     database: Database
     fleet: Fleet
+    index: Index
 
     def require(self, names: Iterable[str]) -> None:
         """Load the models that appeared since the last batch. Raises ModelMismatch or Outage."""
@@ -35,7 +38,21 @@ class Models:
             return
         for row in model_rows.read(self.database):
             if row.name in missing:
-                self.fleet.load(row.name, Path(row.checkpoint))
+                self._load(row)
+
+    def check_lineage(self) -> None:
+        """Raises LostHistory, see `check_lineage`; Outage."""
+        check_lineage(self.database, self.index, [row.name for row in model_rows.read(self.database)])
+
+    def _load(self, row: ModelRow) -> None:
+        directory = Path(row.checkpoint)
+        # Before the weights: another model under this name would put its vectors among these.
+        if (found := read_manifest(directory).name) != row.name:
+            raise ModelMismatch(
+                f"{directory} holds model {found}, but {row.name} must be written and was installed from "
+                "there. Put its checkpoint back, or retire the model."
+            )
+        self.fleet.load(row.name, directory)
 
 
 def install_first(
@@ -51,6 +68,7 @@ def install_first(
 
     Whoever and whatever Postgres knows by then is put into pending_sync, for workers to embed.
     """
+    check_known(database, embedder.name, checkpoint)
     ensure_collections(
         client, names, embedder.name, embedder.dimension, declaration,
         settings.shard_number, settings.replication_factor,
@@ -58,27 +76,29 @@ def install_first(
     installed = model_rows.install_first(
         database, embedder.name, str(checkpoint.resolve()), embedder.dimension
     )
+    check_known(database, embedder.name, checkpoint)  # another worker may have installed another one
     live = live_name(database)
     if live_model(client, names) is None:  # also after a start that died between the two
         point_aliases(client, names, live)
     return installed
 
 
-def check_live(database: Database, configured: Embedder, checkpoint: Path) -> None:
-    """Raises ModelMismatch where the configured checkpoint is not a model of this installation."""
-    known = {row.name: row.state for row in model_rows.read(database)}
-    if configured.name not in known or known[configured.name] == "retired":
-        live = next((name for name, state in known.items() if state == "live"), "none")
+def check_known(database: Database, configured: str, checkpoint: Path) -> None:
+    """Raises ModelMismatch where there are models, and the configured checkpoint is none of them."""
+    states = {row.name: row.state for row in model_rows.read(database)}
+    if states and configured not in states:
+        live = next((name for name, state in states.items() if state == "live"), "no other")
         raise ModelMismatch(
-            f"{checkpoint} holds model {configured.name}, but {live} is live here. Point KINDRED_CHECKPOINT "
+            f"{checkpoint} holds model {configured}, but {live} is live here. Point KINDRED_CHECKPOINT "
             "at the live model's checkpoint."
         )
 
 
 def check_lineage(database: Database, index: Index, models: Iterable[str]) -> None:
     """Raises LostHistory where Qdrant has seen revisions that Postgres has not drawn (rule 27)."""
-    drawn = model_rows.last_revision(database)
+    # Qdrant first: the other way round, what another worker draws and writes in between looks lost.
     highest = max((index.highest_revision(model) for model in models), default=0)
+    drawn = model_rows.last_revision(database)
     if highest > drawn:
         raise LostHistory(
             f"Qdrant holds revision {highest}, but Postgres has only drawn {drawn}: it was restored from a "

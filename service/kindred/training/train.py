@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,8 +52,9 @@ def train(
     now: datetime,
     on_progress: OnProgress | None = None,
 ) -> Path:
-    """Train and write a checkpoint; returns its directory. Ctrl-C ends early and keeps the best epoch.
+    """Train and write a checkpoint; returns its directory.
 
+    Ctrl-C ends early and keeps the best epoch; KeyboardInterrupt passes only before the first is done.
     Raises Misconfigured when the log has nothing to learn from.
     """
     model, measured = fit(log, declaration, options, on_progress)
@@ -88,24 +88,40 @@ def _best_epoch(
     on_progress: OnProgress | None,
 ) -> tuple[Model, dict[str, float]]:
     """Run epochs until they no longer help, or the budget or the person ends it."""
-    model = learner.model
-    best_epoch, best_metrics, best_weights = 0, dict[str, float](), deepcopy(model.towers.state_dict())
-    started = time.monotonic()
-    with suppress(KeyboardInterrupt):  # the best epoch so far is what the person gets
+    best, started = _Best(learner.model), time.monotonic()
+    try:
         for epoch in range(1, options.epochs + 1):
             loss = learner.run_epoch(epoch)
-            measured = _validate(model, log, cases, options)
-            if not best_epoch or measured["ndcg@10"] > best_metrics["ndcg@10"]:
-                best_epoch, best_metrics = epoch, measured
-                best_weights = deepcopy(model.towers.state_dict())
+            measured = _validate(learner.model, log, cases, options)
+            best.offer(epoch, measured)
             if on_progress:
-                seconds = time.monotonic() - started
-                share = learner.share_done
+                seconds, share = time.monotonic() - started, learner.share_done
                 on_progress(Progress(epoch, options.epochs, share, loss, measured["ndcg@10"], seconds))
-            if learner.share_done >= 1 or epoch - best_epoch >= options.patience:
+            if learner.share_done >= 1 or (len(cases) and epoch - best.epoch >= options.patience):
                 break
-    model.towers.load_state_dict(best_weights)
-    return model, best_metrics
+    except KeyboardInterrupt:
+        if not best.epoch:  # nothing learned yet that could be kept
+            raise
+    return best.restored(), best.metrics
+
+
+class _Best:
+    """The weights of the best epoch so far; of the last one, where nothing can be validated."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._weights = model.towers.state_dict()
+        self.epoch, self.metrics = 0, dict[str, float]()
+
+    def offer(self, epoch: int, measured: dict[str, float]) -> None:
+        if not self.epoch or measured["ndcg@10"] > self.metrics["ndcg@10"] or not any(measured.values()):
+            self.epoch, self.metrics = epoch, measured
+            self._weights = deepcopy(self._model.towers.state_dict())
+
+    def restored(self) -> Model:
+        self._model.towers.load_state_dict(self._weights)
+        self._model.towers.eval()
+        return self._model
 
 
 def _validate(

@@ -80,6 +80,15 @@ def test_a_new_description_changes_the_users_who_hold_the_item(
     assert np.abs(embedder.embed(histories) - before).max() > 1e-4
 
 
+def test_of_several_versions_of_an_item_the_last_counts(
+    embedder: Embedder, make_histories: MakeHistories, catalogue: list[Item]
+) -> None:
+    histories = make_histories([5])
+    before = embedder.embed(histories)
+    embedder.update_items([version for item in catalogue for version in (replace(item, removed=True), item)])
+    np.testing.assert_array_equal(embedder.embed(histories), before)
+
+
 def test_a_removed_item_is_read_as_one_never_given(
     embedder: Embedder, model: Model, make_histories: MakeHistories, catalogue: list[Item]
 ) -> None:

@@ -12,7 +12,7 @@ from kindred.declaration import Declaration
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.features import Windows, encode_windows
 from kindred.embedding.model import Model
-from kindred.embedding.towers import TowerOptions
+from kindred.embedding.options import TowerOptions
 from kindred.training.event_log import EventLog
 from kindred.training.learner import Learner
 from kindred.training.options import TrainingOptions

@@ -1,0 +1,192 @@
+"""How the demo looks: a line for each stage as it ends, then the four answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import zip_longest
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from kindred.local.demo.newcomer import Newcomer
+from kindred.local.demo.person import Portrait, Recommended
+from kindred.local.demo.recall import Comparison, Gain
+from kindred.local.demo.report import Findings, Streams, Training
+from kindred.local.demo.scenario import Scenario
+from kindred.local.demo.stream import Streamed
+
+TITLES = {
+    "film-shop": "a generated film shop",
+    "ml-100k": "MovieLens 100K",
+    "ml-1m": "MovieLens 1M",
+    "deskdrop": "Deskdrop",
+}
+
+
+class Screen:
+    """Prints to one console, 80 columns wide or more."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def heading(self, dataset: str, scenario: Scenario) -> None:
+        """What data this is."""
+        log = scenario.log
+        first, last = (_day(int(each)) for each in (log.times_us.min(), log.times_us.max()))
+        self._print(f"\n[bold]Kindred[/], on {TITLES[dataset]}")
+        self._print(
+            f"[dim]{len(log.item_ids):,} {scenario.noun}s, {len(log.user_ids):,} users, {len(log):,} events, "
+            f"{first} to {last} (moved to end\n"
+            "now). A model learns from the first 80 % of them; the rest comes as a stream.[/]\n"
+        )
+
+    def stage(self, name: str, text: str) -> None:
+        """One stage is done."""
+        self._print(f"  [green]✓[/] {name:<9} {text}")
+
+    def trained(self, training: Training) -> None:
+        self.stage(
+            "training",
+            f"{training.events:,} events, {training.epochs} epochs in {training.seconds:.0f} s, "
+            f"validation NDCG@10 {training.ndcg_at_10:.3f}",
+        )
+
+    def streamed(self, name: str, streamed: Streamed, how: str) -> None:
+        self.stage(
+            name,
+            f"{streamed.records:,} events in {streamed.seconds:.1f} s, {streamed.per_second:,.0f}/s, {how}",
+        )
+
+    def answers(self, scenario: Scenario, found: Findings) -> None:
+        """The four parts."""
+        self._part(1, "Throughput and freshness")
+        self._throughput(found.streams)
+        self._part(2, f"User {escape(found.portrait.user_id)}: {_profile(found.portrait.profile)}")
+        self._portrait(scenario, found.portrait)
+        self._part(3, f"Signed up a second ago: {_profile(found.newcomer.profile)}")
+        self._newcomer(scenario, found.newcomer)
+        self._part(4, f"Recall of the next {scenario.noun}: frozen at training, or kept fresh")
+        self._recall(found.known, found.new)
+
+    def closing(self, found: Findings, report: object) -> None:
+        """How long it took, and where the figures are."""
+        written = f" The figures are in {escape(str(report))}." if report else ""
+        self._print(f"\n[dim]{found.seconds_total:.0f} s in all.{written}[/]")
+
+    def _throughput(self, streams: Streams) -> None:
+        full, paced = streams.full_speed, streams.paced
+        p50, p99 = (_milliseconds(paced.freshness_ms(share)) for share in (0.5, 0.99))
+        self._print(
+            f"  [bold]{full.per_second:,.0f} events/s[/] from Kafka to searchable vectors, at full speed\n"
+            f"  [dim]({full.records:,} events; producer, worker and all three servers on this machine)[/]\n\n"
+            f"  [bold]{p50}[/] (p50), [bold]{p99}[/] (p99) from an event's production until its user's\n"
+            f"  vector is searchable, at a steady {streams.paced_rate:,.0f} events/s "
+            f"[dim]({paced.records:,} events)[/]"
+        )
+
+    def _portrait(self, scenario: Scenario, portrait: Portrait) -> None:
+        self._print(
+            f"  {portrait.events_before:,} events before the cut, {portrait.events_since:,} since. "
+            "The latest:\n"
+        )
+        for seen in portrait.last_seen:
+            self._print(f"    [dim]{seen.type:<9}[/] {_film(seen.title, seen.genres)}")
+        self._print()
+        table = _table("recommended as of training", f"now, after {portrait.events_since:,} more events")
+        for then, now in zip_longest(portrait.then, portrait.now):
+            table.add_row(_recommended(then, "✓"), _recommended(now, "+"))
+        self.console.print(table)
+        self._print("  [dim]✓ taken since   + not recommended as of training[/]\n")
+        self._print("  Users most like this one:\n")
+        for alike in portrait.alike:
+            self._print(
+                f"    [bold]{alike.cosine:.2f}[/]  {escape(alike.user_id):<8} "
+                f"{alike.in_common:>3} {scenario.noun}s in common   [dim]{_profile(alike.profile)}[/]"
+            )
+
+    def _newcomer(self, scenario: Scenario, newcomer: Newcomer) -> None:
+        self._print(
+            f"  No {scenario.noun} seen yet. The profile went into Kafka, and recommendations made from it\n"
+            f"  came out of Qdrant [bold]{newcomer.milliseconds:,.0f} ms[/] later.\n"
+        )
+        table = _table("from the profile alone", "without a profile: the most popular")
+        for own, popular in zip_longest(newcomer.recommended, newcomer.popular, fillvalue=""):
+            table.add_row(f"  {escape(own)}", f"  {escape(popular)}")
+        self.console.print(table)
+
+    def _recall(self, known: Comparison, new: Comparison) -> None:
+        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+        for heading in ("  users", "recall", "frozen", "fresh", "gain", "95 % interval"):
+            table.add_column(heading, justify="left" if heading == "  users" else "right", no_wrap=True)
+        for name, comparison in (("  known at training", known), ("  new since", new)):
+            for cutoff, gain in comparison.gains.items():
+                table.add_row(name, f"@{cutoff}", *_cells(gain))
+                name = ""
+        self.console.print(table)
+        self._print(f"\n{_explained(known, new)}")
+
+    def _part(self, number: int, title: str) -> None:
+        self._print(f"\n[bold cyan]{number}[/]  [bold]{title}[/]\n")
+
+    def _print(self, text: str = "") -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 2), expand=True)
+    for heading in headings:
+        table.add_column(heading, ratio=1, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _film(title: str, genres: str) -> str:
+    return f"{escape(title)}  [dim]{escape(genres)}[/]"
+
+
+def _recommended(line: Recommended | None, mark: str) -> str:
+    if line is None:
+        return ""
+    return f"{f'[green]{mark}[/]' if line.is_marked else ' '} {_film(line.title, line.genres)}"
+
+
+def _cells(gain: Gain) -> tuple[str, ...]:
+    low, high = gain.difference.low, gain.difference.high
+    colour = "green" if low > 0 else "red" if high < 0 else "yellow"
+    return (
+        f"{gain.frozen:.3f}",
+        f"[bold]{gain.fresh:.3f}[/]",
+        f"[{colour}]{gain.difference.mean:+.3f}[/]",
+        f"{low:+.3f} to {high:+.3f}",
+    )
+
+
+def _explained(known: Comparison, new: Comparison) -> str:
+    groups = (("known", known), ("new", new))
+    counts = " and ".join(
+        f"{each.compared:,} of {each.events:,} events of {each.users:,} {name} users" for name, each in groups
+    )
+    return (
+        f"  [dim]{counts}. The same\n"
+        "  events on both sides; all items of the index compete, but for those the user had\n"
+        "  seen by then. Frozen, a new user is the profile alone. Gain: fresh - frozen, with\n"
+        "  a paired bootstrap over users.[/]"
+    )
+
+
+def _profile(attributes: Mapping[str, Any]) -> str:
+    return escape(", ".join(_values(attributes))) or "no profile"
+
+
+def _values(attributes: Mapping[str, Any]) -> Iterable[str]:
+    return (str(value).replace("_", " ") for value in attributes.values())
+
+
+def _day(time_us: int) -> str:
+    return f"{datetime.fromtimestamp(time_us / 1e6, UTC):%-d %b %Y}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} ms"

@@ -1,0 +1,37 @@
+"""How a training run shows itself: a bar on a terminal, a line an epoch in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kindred.training.train import OnProgress
+from kindred.training.train import Progress as Epoch
+
+
+@contextmanager
+def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[OnProgress]:
+    """Pass what this yields as `on_progress`. The bar is gone at the end, the summary is the caller's."""
+    columns = (
+        TextColumn("  {task.description:<9}"),
+        BarColumn(18),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[epoch]}", style="dim"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("training", total=1.0, epoch="first epoch")
+
+        def show(epoch: Epoch) -> None:
+            progress.update(task, completed=min(epoch.share, 1.0), epoch=described(epoch))
+            if log_epochs and not console.is_terminal:
+                console.print(f"{described(epoch)}  {epoch.seconds:.0f} s", highlight=False)
+
+        yield show
+
+
+def described(epoch: Epoch) -> str:
+    """Epoch, loss and validation metric in one short line."""
+    return f"epoch {epoch.epoch}  loss {epoch.loss:.3f}  NDCG@10 {epoch.ndcg_at_10:.4f}"
