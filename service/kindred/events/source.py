@@ -215,17 +215,20 @@ class Source:
     # Where to read on
 
     def _settle(self, assignment: Assignment) -> None:
-        """After a rebalance, read on from the committed offsets, and pause again what must stay so.
+        """After a rebalance, read on from the committed offsets; pause what must be, and nothing else.
 
-        kafka-python 3.0.12 keeps the position of a partition that its member keeps. That lies beyond
-        what was polled but not synced, which is dropped with its epoch: it would be lost (rule 10).
+        kafka-python 3.0.12 keeps the position of a partition that its member keeps, and whether it was
+        paused. The position lies beyond what was polled but not synced, which is dropped with its epoch:
+        it would be lost (rule 10).
         """
         try:
             for partition, offset in self.start_offsets(assignment.epochs).items():
                 self._consumer.seek(TopicPartition(*partition), offset)
         except (KeyError, ValueError):  # revoked this moment: the next poll settles what came after
             return
-        self._each(self._consumer.pause, self.assignment if self._is_paused else self.stopped)
+        paused = self.assignment if self._is_paused else self.stopped
+        self._each(self._consumer.pause, paused)
+        self._each(self._consumer.resume, self.assignment - paused)
         self._settled_count = assignment.count
 
     def _committed(self, partition: TopicPartition) -> int | None:

@@ -80,13 +80,15 @@ WITH arrived AS (
     FROM gained g
     WHERE u.user_id = g.user_id AND (u.last_event_at IS NULL OR u.last_event_at < g.at[1])
     RETURNING u.*
+), late AS (
+    SELECT * FROM gained g WHERE NOT EXISTS (SELECT FROM appended a WHERE a.user_id = g.user_id)
 ), merged AS (
     UPDATE app_user u
     SET history_at = w.at, history_items = w.items, history_types = w.types,
         history_length = u.history_length + g.n,
         last_event_at = greatest(u.last_event_at, g.newest_at),
         revision = %(revision)s
-    FROM gained g
+    FROM late g
     JOIN app_user old USING (user_id)
     CROSS JOIN LATERAL (
         SELECT array_agg(at ORDER BY at, event, place) AS at,
@@ -107,12 +109,13 @@ WITH arrived AS (
               ORDER BY at DESC, event DESC, place DESC
               LIMIT %(history_limit)s) newest
     ) w
-    WHERE u.user_id = g.user_id AND old.last_event_at >= g.at[1]
+    WHERE u.user_id = g.user_id
     RETURNING u.*
 ), unchanged AS (
     UPDATE app_user u SET revision = %(revision)s
-    WHERE u.user_id = ANY(%(user_ids)s::text[])
-      AND NOT EXISTS (SELECT FROM gained g WHERE g.user_id = u.user_id)
+    FROM unnest(%(user_ids)s::text[]) AS named (user_id)
+    WHERE u.user_id = named.user_id
+      AND NOT EXISTS (SELECT FROM gained g WHERE g.user_id = named.user_id)
     RETURNING u.*
 ), popular AS (
     INSERT INTO popularity_delta (items, masses)
