@@ -138,7 +138,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
             worker.run(stop)
         finally:
             ended.set()
-            thread.join(timeout=2)
+            thread.join(timeout=0.5)
 
 
 def _source(settings: Settings) -> Source:

@@ -71,7 +71,7 @@ def served(health: Health, host: str, port: int) -> Iterator[None]:
         yield
     finally:
         server.should_exit = True
-        thread.join(timeout=2)
+        thread.join(timeout=0.5)
 
 
 def _bound(server: uvicorn.Server, host: str, port: int):  # type: ignore[no-untyped-def]

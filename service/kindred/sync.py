@@ -11,19 +11,20 @@ event once, and a vector only ever moves up in revision.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.embedding.fleet import Fleet
-from kindred.errors import CollectionGone, PartitionsTripped, RefusedByPostgres
+from kindred.errors import CollectionGone, Outage, PartitionsTripped, RefusedByPostgres
 from kindred.events.breaker import Breaker, count_by_partition
 from kindred.events.decode import decode
 from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
 from kindred.history.store import Affected, HistoryStore, Pending, RetentionFloorRaised
+from kindred.history.window import Item
 from kindred.vectors.index import Index
 from kindred.vectors.seen import SeenItems
 
@@ -62,26 +63,31 @@ class Syncer:
         self._index = index
         self._seen = seen
         self._max_batch_age_seconds = max_batch_age_seconds
+        self._untold_items: list[Item] = []
 
     def sync(self, records: Sequence[Record], pending: Pending | None = None) -> list[Affected]:
         """The whole way, one step after another."""
-        done = []
-        for affected in self.apply(records, pending):
+        done = self.apply(records, pending)
+        for affected in done:
             self.upsert(self.embed(affected))
-            done.append(affected)
         return done
 
-    def apply(self, records: Sequence[Record], pending: Pending | None = None) -> Iterator[Affected]:
+    def apply(self, records: Sequence[Record], pending: Pending | None = None) -> list[Affected]:
         """Records into Postgres: one transaction, or several where Postgres refuses a record (rule 9).
 
-        Raises PartitionsTripped before anything is written, or Outage.
+        Raises PartitionsTripped before anything is written, or Outage: then call again with the same.
         """
-        decoded = decode(records, self._contract)
-        counts = count_by_partition(records, decoded.dead_letters)
-        if tripped := self._breaker.tripped(counts):
-            raise PartitionsTripped(tripped)
-        yield from self._apply(records, decoded, pending or Pending())
-        self._breaker.count(counts)
+        done: list[Affected] = []
+        try:
+            self._apply(records, pending or Pending(), done)
+        except Outage:
+            # Earlier halves have committed and will be applied again, but their item changes are told once.
+            self._untold_items.extend(item for affected in done for item in affected.changed_items)
+            raise
+        if self._untold_items:
+            done[0] = replace(done[0], changed_items=[*self._untold_items, *done[0].changed_items])
+            self._untold_items = []
+        return done
 
     def embed(self, affected: Affected) -> Embedded:
         """Histories into vectors, with the item content that the transaction saw (rule 1)."""
@@ -109,33 +115,35 @@ class Syncer:
         if affected.pending:
             self._history.finish_pending(affected.pending)
 
-    def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
-        return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
-
-    def _apply(
-        self, records: Sequence[Record], decoded: Decoded, pending: Pending
-    ) -> Iterator[Affected]:
-        # Without the breaker: it has judged the batch as a whole, and half of that is in Postgres already.
+    def _apply(self, records: Sequence[Record], pending: Pending, done: list[Affected]) -> None:
+        decoded = decode(records, self._contract)
+        counts = count_by_partition(records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped(tripped)
         try:
-            yield self._transact(decoded, pending)
+            done.append(self._transact(decoded, pending))
+            self._breaker.count(counts)
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
-            yield from self._apply(records, decode(records, self._contract), pending)
+            self._apply(records, pending, done)
         except RefusedByPostgres as refusal:
-            yield from self._apply_halves(records, pending, refusal)
+            self._apply_halves(records, pending, done, refusal)
 
     def _apply_halves(
-        self, records: Sequence[Record], pending: Pending, refusal: RefusedByPostgres
-    ) -> Iterator[Affected]:
+        self, records: Sequence[Record], pending: Pending, done: list[Affected], refusal: RefusedByPostgres
+    ) -> None:
         if not records:
             raise refusal
         if len(records) == 1:
             letter = DeadLetter(records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
-            yield self._transact(Decoded(dead_letters=[letter]), pending)
+            done.append(self._transact(Decoded(dead_letters=[letter]), pending))
             return
         middle = len(records) // 2
-        for half, asked in ((records[:middle], pending), (records[middle:], Pending())):
-            yield from self._apply(half, decode(half, self._contract), asked)
+        self._apply(records[:middle], pending, done)
+        self._apply(records[middle:], Pending(), done)
+
+    def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
+        return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
 
     def _write(self, model: str, embedded: Embedded) -> None:
         affected = embedded.affected

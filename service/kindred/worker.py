@@ -24,7 +24,7 @@ from kindred.sync import Embedded, Syncer
 log = structlog.get_logger()
 
 # SIGTERM to the end in 10 s: the batches under way, the last commit, leaving the group.
-STOP_PATIENCE_SECONDS = 6.0
+STOP_PATIENCE_SECONDS = 5.0
 LAST_COMMIT_TIMEOUT_MS = 1_500
 LAG_INTERVAL_SECONDS = 2.0
 PENDING_INTERVAL_SECONDS = 1.0
@@ -175,7 +175,7 @@ class Worker:
         if not self._lineage_is_checked:
             self._models.check_lineage()
         self._lineage_is_checked = False
-        affected = list(self._syncer.apply(batch.records, batch.pending))
+        affected = self._syncer.apply(batch.records, batch.pending)
         self._lineage_is_checked = True
         return affected
 

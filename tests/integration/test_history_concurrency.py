@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,6 +70,55 @@ def test_the_same_batch_from_two_writers_counts_once(workers: tuple[HistoryStore
             assert all(len(kept) == 1 for kept in sent(each.histories, store).values())
 
 
+@contextmanager
+def held(database: Database, query: str) -> Iterator[None]:
+    """Rows locked for the length of the block."""
+    with database.transaction() as connection:
+        connection.execute(f"{query} FOR UPDATE")
+        yield
+
+
+def test_a_revision_is_drawn_after_the_locks(
+    database: Database, workers: tuple[HistoryStore, HistoryStore]
+) -> None:
+    apply(workers[0], watch("waiting", "a", 1))
+    with ThreadPoolExecutor(1) as pool:
+        with held(database, "SELECT FROM app_user WHERE user_id = 'waiting'"):
+            waits = pool.submit(apply, workers[0], watch("waiting", "a", 2))
+            time.sleep(0.2)
+            passes = apply(workers[1], watch("passing", "a", 2))
+        assert waits.result(timeout=10).revision > passes.revision
+
+
+def test_items_change_in_the_order_of_their_revisions(
+    database: Database, workers: tuple[HistoryStore, HistoryStore]
+) -> None:
+    """Else a cursor that has seen the higher one would never see the lower."""
+    apply(workers[0], describe("slow", 1), describe("fast", 1))
+    apply(workers[1])
+    with ThreadPoolExecutor(2) as pool:
+        with held(database, "SELECT FROM item WHERE item_id = 'slow'"):
+            first = pool.submit(apply, workers[0], describe("slow", 2, year=2))
+            time.sleep(0.2)
+            second = pool.submit(apply, workers[1], describe("fast", 2, year=2))
+            time.sleep(0.2)
+            assert not second.done()
+        assert first.result(timeout=10).revision < second.result(timeout=10).revision
+    assert {item.item_id for item in second.result().changed_items} == {"slow", "fast"}
+
+
+def test_batches_that_name_the_same_users_in_any_order_never_deadlock(database: Database) -> None:
+    """Four of them: whoever commits lets the others loose at one moment."""
+    users = [f"crowd-{user}" for user in range(400)]
+
+    def write(source: int) -> None:
+        store, mine = HistoryStore(database, FILM_SHOP), random.Random(source).sample(users, len(users))
+        for number in range(8):
+            apply(store, *(watch(user, "a", number, f"{source}{number}") for user in mine))
+
+    together(*(partial(write, source) for source in range(4)))
+
+
 def test_a_higher_revision_has_seen_every_event_of_a_lower_one(
     workers: tuple[HistoryStore, HistoryStore],
 ) -> None:
@@ -79,7 +132,6 @@ def test_a_higher_revision_has_seen_every_event_of_a_lower_one(
 
         return run
 
-    # Overlapping users, named in both orders: locks are taken in the order of ids, whatever the batch's.
     together(write(workers[0], users[:4], "x"), write(workers[1], users[:1:-1], "y"))
 
     outcomes.sort(key=lambda each: each.revision)

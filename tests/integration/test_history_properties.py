@@ -42,7 +42,7 @@ def identified(key: tuple[str, str, int]) -> Interaction:
 
 
 interactions = st.builds(
-    identified, st.tuples(st.sampled_from(USERS), st.sampled_from(EVENT_IDS), st.integers(0, 6))
+    identified, st.tuples(st.sampled_from(USERS), st.sampled_from(EVENT_IDS), st.integers(0, 3))
 )
 profiles = st.builds(
     lambda user, at, country: profile(user, at, country=country),
@@ -137,6 +137,14 @@ def test_a_late_event_takes_its_place_in_the_window(store: HistoryStore) -> None
     apply(store, watch("el", "c", 3), watch("el", "a", 1))
     late = apply(store, watch("el", "b", 2))
     assert [item for item, _, _ in sent(late.histories, store)["el"]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("last", ["a", "z"])
+def test_of_events_at_one_time_those_with_the_higher_ids_are_kept(store: HistoryStore, last: str) -> None:
+    user, others = f"tied-{last}", [event for event in "abcxyz" if event != last]
+    apply(store, *(watch(user, event, 1, event) for event in others))
+    affected = apply(store, watch(user, last, 1, last))
+    assert [item for item, _, _ in sent(affected.histories, store)[user]] == ["b", "c", "x", "y", "z"]
 
 
 def test_an_event_older_than_a_full_window_counts_but_is_not_kept(store: HistoryStore) -> None:

@@ -20,7 +20,7 @@ from histories import (
     rows,
     value,
     watch,
-)  # fmt: skip
+)
 from kindred.events.schema import Decoded
 from kindred.history import popularity, sweeps
 from kindred.history.connection import Database
@@ -193,9 +193,7 @@ def test_a_sweep_finds_the_holders_and_only_them(database: Database, store: Hist
     assert sweeps.begin(database) == (None, 0.0)
 
 
-def test_an_item_that_changes_during_its_sweep_is_swept_again(
-    database: Database, store: HistoryStore
-) -> None:
+def test_an_item_that_changes_while_swept_is_swept_again(database: Database, store: HistoryStore) -> None:
     apply(store, watch("ann", "film", 1))
     apply(store, describe("film", 1, year=1))
     sweep, _ = sweeps.begin(database)

@@ -187,7 +187,8 @@ def test_the_installed_wheel_brings_its_migrations(
 
 def _python(*arguments: str, folder: Path, **environment: str) -> str:
     result = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=os.environ | environment, capture_output=True, text=True,
+        [sys.executable, *arguments],
+        cwd=folder, env=os.environ | environment, capture_output=True, text=True,
         timeout=90, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -46,9 +46,11 @@ def replaced(url: str, **parts: str) -> str:
     return urlunsplit((split.scheme, f"{user}:{password}@{host}", path, split.query, ""))
 
 
-def execute(database: Database, statement: str) -> None:
+def execute(database: Database, *statements: str) -> None:
+    """All in one transaction."""
     with database.transaction() as connection:
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
 
 
 def test_a_wrong_password_names_the_setting(postgres_url: str) -> None:
@@ -108,9 +110,8 @@ def test_a_lock_that_takes_too_long_is_an_outage(postgres_url: str, database: Da
 
 
 def test_a_connection_that_was_cut_is_an_outage_and_the_next_one_works(database: Database) -> None:
-    with pytest.raises(Outage), database.transaction() as connection:
-        _terminate(database, connection)
-        connection.execute("SELECT 1")
+    with pytest.raises(Outage):
+        execute(database, "SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")
     assert value(database, "SELECT 1") == 1
 
 
@@ -126,17 +127,14 @@ def test_connections_cut_in_the_pool_are_not_noticed(database: Database) -> None
 
 
 def test_a_transaction_that_was_suspended_too_long_is_an_outage(database: Database) -> None:
-    with pytest.raises(Outage), database.transaction() as connection:
-        connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
-        time.sleep(0.3)
-        connection.execute("SELECT 1")
+    with pytest.raises(Outage):
+        _sleep_within(database, "50ms", seconds=0.3)
 
 
 def test_a_server_that_only_reads_is_an_outage(database: Database) -> None:
     """After a failover, until the standby is promoted."""
-    with pytest.raises(Outage), database.transaction() as connection:
-        connection.execute("SET TRANSACTION READ ONLY")
-        connection.execute("CREATE TABLE readonly (id int)")
+    with pytest.raises(Outage):
+        execute(database, "SET TRANSACTION READ ONLY", "CREATE TABLE readonly (id int)")
 
 
 def test_a_deadlock_is_an_outage(database: Database) -> None:
@@ -217,6 +215,13 @@ def test_a_leader_whose_connection_was_cut_learns_of_it(database: Database) -> N
             first.held()
         assert second.held()
         assert not first.held()
+
+
+def _sleep_within(database: Database, allowed: str, seconds: float) -> None:
+    with database.transaction() as connection:
+        connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{allowed}'")
+        time.sleep(seconds)
+        connection.execute("SELECT 1")
 
 
 def _terminate(database: Database, connection: psycopg.Connection[Any]) -> None:

@@ -69,7 +69,9 @@ def evaluate(
         name: ranks(log, embedder.declaration, cases, scorer)
         for name, scorer in _scorers(embedder, log, trained_until_us, half_life_us)
     }
-    best = max((name for name in ranked if name != MODEL), key=lambda name: discounted(ranked[name], 10).mean())
+    best = max(
+        (name for name in ranked if name != MODEL), key=lambda name: discounted(ranked[name], 10).mean()
+    )
     return Evaluation(
         held_out=len(held_out),
         cases=len(cases),
@@ -80,7 +82,8 @@ def evaluate(
         },
         best_baseline=best,
         gain={
-            measure: bootstrap(of(ranked[MODEL]) - of(ranked[best]), users) for measure, of in MEASURES.items()
+            measure: bootstrap(of(ranked[MODEL]) - of(ranked[best]), users)
+            for measure, of in MEASURES.items()
         },
     )
 

@@ -1,21 +1,25 @@
-"""Commands that bring their own servers: local, demo."""
+"""Commands that need nothing but this machine: local, demo, generate-shop."""
 
 from __future__ import annotations
 
+import gzip
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
 from kindred.commands.output import AsJson, console, print_json, progress_console
+from kindred.errors import Misconfigured
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(local)
     app.command()(demo)
+    app.command("generate-shop")(generate_shop)
 
 
 def local(as_json: AsJson = False) -> None:
@@ -50,6 +54,7 @@ def demo(
     rate: Annotated[float, typer.Option(help="Events/s at which freshness is measured.", min=1)] = 500.0,
 ) -> None:
     """The whole service on this machine: train, stream, ask; with the figures, in about two minutes."""
+    began = time.monotonic()
     from kindred.local.demo.options import DATASETS, DemoOptions
     from kindred.local.demo.run import run
     from kindred.local.demo.screen import Screen
@@ -68,10 +73,42 @@ def demo(
     )
     try:
         with interruptible():
-            run(options, Screen(console), progress_console)
+            run(options, Screen(console), progress_console, began)
     except Interrupted as interrupted:
         progress_console.print("Stopped; no server is left running.")
         sys.exit(interrupted.exit_code)
+
+
+def generate_shop(
+    file: Annotated[Path, typer.Argument(help="JSON lines; packed where the name ends in .gz.")],
+    events: Annotated[int | None, typer.Option(help="About so many interactions.", min=500)] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same shop.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Write a generated film shop, ending now: what `train --generated` learns, for `kindred produce`."""
+    from kindred.local import shop
+    from kindred.local.shop_size import sized
+
+    dataset = shop.generate(sized(events), seed=seed, ends_at_us=time.time_ns() // 1000)
+    _write(file, dataset.as_lines())
+    counts = {
+        "items": len(dataset.items),
+        "users": len(dataset.profiles),
+        "events": len(dataset.interactions),
+    }
+    if as_json:
+        return print_json({"file": str(file)} | counts)
+    told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    return console.print(f"{file}: {told}, in time order.", highlight=False, soft_wrap=True)
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    opened: Callable[..., IO[str]] = gzip.open if file.suffix == ".gz" else open
+    try:
+        with opened(file, "wt") as output:
+            output.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _announce(environment: Mapping[str, str], as_json: bool) -> None:
@@ -82,15 +119,15 @@ def _announce(environment: Mapping[str, str], as_json: bool) -> None:
     console.print("[bold]Kafka, Postgres and Qdrant are running.[/] In other shells, first paste:\n")
     for name, value in environment.items():
         console.print(f"export {name}={value}", highlight=False, soft_wrap=True, markup=False)
-    console.print(_NEXT, highlight=False)
+    console.print(_NEXT, highlight=False, soft_wrap=True)
 
 
 _NEXT = """
 Then try:
 
-  kindred generate-shop shop.jsonl       [dim]a film shop's items, profiles and events[/]
-  kindred train --from shop.jsonl        [dim]a model of it, in build/model; a few minutes[/]
-  kindred worker                         [dim]in a shell of its own[/]
+  kindred generate-shop shop.jsonl     [dim]items, profiles and events of a film shop[/]
+  kindred train --from shop.jsonl      [dim]a model, in build/model; some minutes[/]
+  kindred worker                       [dim]in a shell of its own[/]
   kindred produce shop.jsonl
   kindred recommend u1
   kindred doctor

@@ -37,7 +37,8 @@ def train(
         bool, typer.Option("--if-missing", help="Do nothing where a valid checkpoint lies already.")
     ] = False,
     holdout: Annotated[
-        float, typer.Option(help="Newest share of the events to leave for `kindred evaluate`.", min=0, max=0.9)
+        float,
+        typer.Option(help="Newest share of the events to leave for `kindred evaluate`.", min=0, max=0.9),
     ] = 0.0,
     max_minutes: Annotated[float | None, typer.Option(help="Time budget.", min=0.01)] = None,
     epochs: Annotated[int, typer.Option(help="At most.", min=1)] = 40,
@@ -141,22 +142,30 @@ def _as_json(model: str, found: Evaluation) -> dict[str, Any]:
 
 
 def _print(model: str, found: Evaluation) -> None:
-    table = Table(title=f"Next items held out from {model}", title_justify="left", title_style="bold",
-                  header_style="dim", box=None)
-    table.add_column("")
+    table = Table(
+        title=f"Next items held out from {model}",
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+    )
+    table.add_column("", no_wrap=True)
     for measure in next(iter(found.by_scorer.values())):
         table.add_column(measure, justify="right", no_wrap=True)
     for name, measures in found.by_scorer.items():
         table.add_row(name, *(_interval(each) for each in measures.values()))
     table.add_row(f"gain over {found.best_baseline}", *(_interval(each, "+") for each in found.gain.values()))
     console.print(table)
-    console.print(
-        f"[dim]{found.cases:,} of {found.held_out:,} events of {found.users:,} users after the training's end. "
-        "Everyone sees the history up to each event;\nall items compete, without those already seen. "
-        "95 % intervals: bootstrap over users.[/]", soft_wrap=True, highlight=False,
-    )
+    counts = f"{found.cases:,} of {found.held_out:,} events after the training's end, {found.users:,} users"
+    console.print(f"[dim]{counts}; ±: half the\n{_HOW_JUDGED}[/]", highlight=False, soft_wrap=True)
+
+
+_HOW_JUDGED = (
+    "95 % interval, bootstrapped over users. All see the history up to each event;\n"
+    "every item competes that the user had not seen by then."
+)
 
 
 def _interval(interval: Interval, sign: str = "") -> str:
-    low, high = (f"{bound:{sign}.3f}".replace("0.", ".") for bound in (interval.low, interval.high))
-    return f"[bold]{interval.mean:{sign}.3f}[/] [dim]{low} {high}[/]"
+    half_width = (interval.high - interval.low) / 2
+    return f"[bold]{interval.mean:{sign}.3f}[/] [dim]±{f'{half_width:.3f}'.lstrip('0')}[/]"

@@ -57,7 +57,7 @@ def asyncapi_examples():
                 yield topic, json.dumps(example["payload"])
 
 
-@pytest.mark.parametrize(("topic", "text"), asyncapi_examples())
+@pytest.mark.parametrize(("topic", "text"), list(asyncapi_examples()))
 def test_each_asyncapi_example_is_an_event_of_its_channel(topic, text):
     assert len(decoded_kind(topic, text)) == 1
 

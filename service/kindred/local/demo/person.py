@@ -58,15 +58,12 @@ class Portrait:
 
 
 def choose(scenario: Scenario) -> str:
-    """The user known at the cut with most events since; the lower id of two."""
-    known = {
-        user_id
-        for user_id, events in scenario.interactions_by_user.items()
-        if events[0].occurred_at_us < scenario.cut_us
-    }
-    if not known:
-        return next(iter(scenario.interactions_by_user))
-    return min(known, key=lambda user_id: (-len(_since(scenario, user_id)), user_id))
+    """An active user: of those known at the cut a tenth has more events since. The lower id of two."""
+    by_user = scenario.interactions_by_user
+    known = [user for user, events in by_user.items() if events[0].occurred_at_us < scenario.cut_us]
+    known.sort(key=lambda user_id: (-len(_since(scenario, user_id)), user_id))
+    returned = [user_id for user_id in known if _since(scenario, user_id)]
+    return returned[len(returned) // 10] if returned else next(iter(by_user))
 
 
 def recommended(client: KindredClient, user_id: str) -> list[Match]:
@@ -107,6 +104,7 @@ def _line(scenario: Scenario, item_id: str, is_marked: bool) -> Recommended:
 
 def _alike(scenario: Scenario, user_id: str, match: Match) -> Alike:
     own, theirs = (
-        {event.item_id for event in scenario.interactions_by_user.get(each, ())} for each in (user_id, match.id)
+        {event.item_id for event in scenario.interactions_by_user.get(each, ())}
+        for each in (user_id, match.id)
     )
     return Alike(match.id, match.score, scenario.profiles.get(match.id, {}), len(own & theirs))

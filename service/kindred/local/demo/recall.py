@@ -62,7 +62,9 @@ def compare(embedder: Embedder, log: EventLog, cut_us: int, at_most: int) -> tup
     is_known = np.diff(log.before(cut_us).offsets) > 0
     known = is_known[log.users[cases]]
     scorers = FrozenScorer(embedder, log, cut_us), ModelScorer(embedder, log)
-    by_time = [group[np.argsort(log.times_us[group], kind="stable")] for group in (cases[known], cases[~known])]
+    by_time = [
+        group[np.argsort(log.times_us[group], kind="stable")] for group in (cases[known], cases[~known])
+    ]
     with_known, with_new = (_compare(embedder, log, group, scorers, at_most) for group in by_time)
     return with_known, with_new
 

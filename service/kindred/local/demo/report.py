@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Findings:
     training: Training
     streams: Streams
     portrait: Portrait
-    newcomer: Newcomer
+    newcomers: Sequence[Newcomer]
     known: Comparison
     new: Comparison
     dead_letters: int
@@ -71,7 +71,7 @@ def as_json(options: DemoOptions, scenario: Scenario, found: Findings) -> dict[s
         "paced_events_per_second": streams.paced_rate,
         "freshness_p50_ms": streams.paced.freshness_ms(0.5),
         "freshness_p99_ms": streams.paced.freshness_ms(0.99),
-        "cold_start_ms": round(found.newcomer.milliseconds, 1),
+        "cold_start_ms": round(found.newcomers[0].milliseconds, 1),
         **dict(_recall(found.known, "")),
         **dict(_recall(found.new, "_new_users")),
         "dead_letters": found.dead_letters,

@@ -20,13 +20,13 @@ from kindred.local.servers import EmbeddedServers
 from kindred.settings import load_settings
 
 
-def run(options: DemoOptions, screen: Screen, live: Console) -> None:
+def run(options: DemoOptions, screen: Screen, live: Console, began: float) -> None:
     """All of it, printed to `screen` as it happens; moving lines go to `live`.
 
+    `began`: when the person started it, on the monotonic clock.
     Raises Misconfigured for data or a report's folder that is not there. Leaves no process and no
     folder behind, however it ends.
     """
-    began = time.monotonic()
     if options.report:
         report.check_writable(options.report)
     data = scenario.load(options, time.time_ns() // 1000)
@@ -41,9 +41,7 @@ def run(options: DemoOptions, screen: Screen, live: Console) -> None:
     screen.closing(found, options.report)
 
 
-def _perform(
-    options: DemoOptions, data: Scenario, screen: Screen, live: Console, began: float
-) -> Findings:
+def _perform(options: DemoOptions, data: Scenario, screen: Screen, live: Console, began: float) -> Findings:
     settings = load_settings()
     training = train_model(data, settings.checkpoint, options, live)
     screen.trained(training)
@@ -54,13 +52,13 @@ def _perform(
         then = person.recommended(stage.client, user_id)
         full_speed, paced = _stream_rest(stage, data, options, screen)
         portrait = person.portray(stage.client, data, user_id, then)
-        arrived = newcomer.welcome(stage.client, stage.producer, data, stage.contract)
+        newcomers = newcomer.welcome_two(stage.client, stage.producer, data, stage.contract)
         dead_letters = stage.worker.sample().dead_letters
     embedder = Embedder.load(settings.checkpoint)
     known, new = recall.compare(embedder, data.log, data.cut_us, options.compared_events)
     seconds = time.monotonic() - began
     streams = Streams(history, full_speed, paced, options.paced_rate)
-    found = Findings(training, streams, portrait, arrived, known, new, dead_letters, seconds)
+    found = Findings(training, streams, portrait, newcomers, known, new, dead_letters, seconds)
     screen.answers(data, found)
     return found
 
@@ -71,11 +69,13 @@ def _stream_history(stage: Stage, data: Scenario, screen: Screen) -> Streamed:
     # would have every holder of the item embedded again.
     stage.stream("catalogue", data.items_before)
     streamed = stage.stream("history", data.before)
-    screen.streamed("history", streamed, "the first 80 %, through the worker")
+    screen.streamed("history", streamed, "through the worker")
     return streamed
 
 
-def _stream_rest(stage: Stage, data: Scenario, options: DemoOptions, screen: Screen) -> tuple[Streamed, Streamed]:
+def _stream_rest(
+    stage: Stage, data: Scenario, options: DemoOptions, screen: Screen
+) -> tuple[Streamed, Streamed]:
     """What lies after it: first at full speed, then, for a few seconds, at a steady rate."""
     paced = min(int(options.paced_rate * options.paced_seconds), len(data.after) // 2)
     at_once, steadily = data.after[:-paced], data.after[-paced:]

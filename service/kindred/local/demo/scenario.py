@@ -90,8 +90,8 @@ class Scenario:
 
 
 def load(options: DemoOptions, now_us: int) -> Scenario:
-    """Generate or read the data and move it so that it ends now. Raises Misconfigured."""
-    dataset = _up_to_now(_dataset(options), now_us)
+    """Generate or read the data so that it ends now. Raises Misconfigured."""
+    dataset = _dataset(options, now_us)
     if len(dataset.interactions) < _LEAST_EVENTS:
         raise Misconfigured(f"A demo needs {_LEAST_EVENTS} events or more: raise --events.")
     log = build_log(dataset.in_time_order())
@@ -104,13 +104,15 @@ def records(values: Sequence[Value], contract: Contract) -> Iterator[Record]:
         yield Record(topic_of(value, contract), 0, 0, 0, key_of(value), value_of(value))
 
 
-def _dataset(options: DemoOptions) -> Dataset:
+def _dataset(options: DemoOptions, now_us: int) -> Dataset:
     if options.dataset == FILM_SHOP:
-        return shop.generate(sized(options.events), seed=options.seed)
+        return shop.generate(sized(options.events), seed=options.seed, ends_at_us=now_us)
     if options.data_dir is None:
-        raise Misconfigured(f"{options.dataset} is not shipped: name the folder of its files with --data-dir.")
+        raise Misconfigured(
+            f"{options.dataset} is not shipped: name the folder of its files with --data-dir."
+        )
     dataset = datasets.load(options.dataset, options.data_dir)
-    return dataset if options.events is None else _first(dataset, options.events)
+    return (dataset if options.events is None else _first(dataset, options.events)).ending_at(now_us)
 
 
 def _first(dataset: Dataset, events: int) -> Dataset:
@@ -118,10 +120,3 @@ def _first(dataset: Dataset, events: int) -> Dataset:
     users = {event.user_id for event in kept}
     profiles = [profile for profile in dataset.profiles if profile.user_id in users]
     return replace(dataset, interactions=kept, profiles=profiles)
-
-
-def _up_to_now(dataset: Dataset, now_us: int) -> Dataset:
-    # Whatever is newest ends now: an event ahead of the clock would be a dead letter.
-    last_interaction_us = dataset.interactions[-1].occurred_at_us
-    newest_us = max(time_us_of(value) for value in (*dataset.items, *dataset.profiles, dataset.interactions[-1]))
-    return dataset.ending_at(now_us - max(0, newest_us - last_interaction_us))

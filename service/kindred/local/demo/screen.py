@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
@@ -39,8 +39,8 @@ class Screen:
         self._print(f"\n[bold]Kindred[/], on {TITLES[dataset]}")
         self._print(
             f"[dim]{len(log.item_ids):,} {scenario.noun}s, {len(log.user_ids):,} users, {len(log):,} events, "
-            f"{first} to {last} (moved to end\n"
-            "now). A model learns from the first 80 % of them; the rest comes as a stream.[/]\n"
+            f"{first} to {last}\n"
+            "(moved to end now). A model learns from the first 80 %; the rest is a stream.[/]\n"
         )
 
     def stage(self, name: str, text: str) -> None:
@@ -66,8 +66,8 @@ class Screen:
         self._throughput(found.streams)
         self._part(2, f"User {escape(found.portrait.user_id)}: {_profile(found.portrait.profile)}")
         self._portrait(scenario, found.portrait)
-        self._part(3, f"Signed up a second ago: {_profile(found.newcomer.profile)}")
-        self._newcomer(scenario, found.newcomer)
+        self._part(3, "Two people who signed up a second ago")
+        self._newcomers(scenario, found.newcomers)
         self._part(4, f"Recall of the next {scenario.noun}: frozen at training, or kept fresh")
         self._recall(found.known, found.new)
 
@@ -99,7 +99,7 @@ class Screen:
         for then, now in zip_longest(portrait.then, portrait.now):
             table.add_row(_recommended(then, "✓"), _recommended(now, "+"))
         self.console.print(table)
-        self._print("  [dim]✓ taken since   + not recommended as of training[/]\n")
+        self._print(f"  [dim]{_legend(portrait)}+ not recommended then[/]\n")
         self._print("  Users most like this one:\n")
         for alike in portrait.alike:
             self._print(
@@ -107,14 +107,15 @@ class Screen:
                 f"{alike.in_common:>3} {scenario.noun}s in common   [dim]{_profile(alike.profile)}[/]"
             )
 
-    def _newcomer(self, scenario: Scenario, newcomer: Newcomer) -> None:
+    def _newcomers(self, scenario: Scenario, newcomers: Sequence[Newcomer]) -> None:
+        waited = " and ".join(f"[bold]{each.milliseconds:,.0f} ms[/]" for each in newcomers)
         self._print(
-            f"  No {scenario.noun} seen yet. The profile went into Kafka, and recommendations made from it\n"
-            f"  came out of Qdrant [bold]{newcomer.milliseconds:,.0f} ms[/] later.\n"
+            f"  No {scenario.noun} seen yet: a profile went into Kafka, and recommendations made from it\n"
+            f"  came out of Qdrant {waited} later.\n"
         )
-        table = _table("from the profile alone", "without a profile: the most popular")
-        for own, popular in zip_longest(newcomer.recommended, newcomer.popular, fillvalue=""):
-            table.add_row(f"  {escape(own)}", f"  {escape(popular)}")
+        table = _table(*(f"  {_profile(each.profile)}" for each in newcomers))
+        for lines in zip_longest(*(each.recommended for each in newcomers)):
+            table.add_row(*(_recommended(line, "") for line in lines))
         self.console.print(table)
 
     def _recall(self, known: Comparison, new: Comparison) -> None:
@@ -152,6 +153,10 @@ def _recommended(line: Recommended | None, mark: str) -> str:
     return f"{f'[green]{mark}[/]' if line.is_marked else ' '} {_film(line.title, line.genres)}"
 
 
+def _legend(portrait: Portrait) -> str:
+    return "✓ taken since   " if any(line.is_marked for line in portrait.then) else ""
+
+
 def _cells(gain: Gain) -> tuple[str, ...]:
     low, high = gain.difference.low, gain.difference.high
     colour = "green" if low > 0 else "red" if high < 0 else "yellow"
@@ -164,15 +169,14 @@ def _cells(gain: Gain) -> tuple[str, ...]:
 
 
 def _explained(known: Comparison, new: Comparison) -> str:
-    groups = (("known", known), ("new", new))
-    counts = " and ".join(
-        f"{each.compared:,} of {each.events:,} events of {each.users:,} {name} users" for name, each in groups
+    counts = "".join(
+        f"  {each.compared:,} of {each.events:,} events of {each.users:,} {name}.\n"
+        for name, each in (("known users", known), ("new users", new))
     )
     return (
-        f"  [dim]{counts}. The same\n"
-        "  events on both sides; all items of the index compete, but for those the user had\n"
-        "  seen by then. Frozen, a new user is the profile alone. Gain: fresh - frozen, with\n"
-        "  a paired bootstrap over users.[/]"
+        f"[dim]{counts}  The same events on both sides; every item of the index competes, except those\n"
+        "  the user had seen by then. Frozen, a new user is the profile alone.\n"
+        "  Gain: fresh - frozen, with a paired bootstrap over users.[/]"
     )
 
 

@@ -1,4 +1,4 @@
-"""The service running on this machine, with a hand on each end: Kafka where events enter, Qdrant for answers."""
+"""The service on this machine, with a hand on each end: Kafka for events, Qdrant for answers."""
 
 from __future__ import annotations
 
@@ -59,6 +59,4 @@ def own_settings(folder: Path, data: Scenario) -> dict[str, str]:
         "KINDRED_DECLARATION": str(declaration),
         "KINDRED_CHECKPOINT": str(folder / "model"),
         "KINDRED_POSTGRES__RETENTION_DAYS": "0",  # all of the data counts, however long it reaches back
-        "KINDRED_WORKER__POPULARITY_INTERVAL_SECONDS": "5",  # the demo is over before a minute is
-        "KINDRED_WORKER__HOUSEKEEPING_INTERVAL_SECONDS": "2",
     }

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
-from kindred.errors import Misconfigured
 from kindred.local.processes import ChildProcess, free_port
 
 READY_TIMEOUT_SECONDS = 60.0

@@ -111,9 +111,10 @@ class _Minds:
         )
         scores: NDArray[np.float32] = wish @ self._films.places.T
         scores += self._films.appeal
-        scores += self._barred[:count]
         scores[:, self._new] += self._front_page(days)
-        return scores
+        unseen = scores + self._barred[:count]
+        seen_everything = np.isinf(unseen.max(1))[:, None]  # in a tiny shop: then they see films again
+        return np.where(seen_everything, scores, unseen)
 
     def _front_page(self, days: NDArray[np.float64]) -> NDArray[np.float32]:
         """What being new adds to the score of each film that was not there from the start."""
