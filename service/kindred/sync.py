@@ -77,13 +77,18 @@ class Syncer:
 
         Raises PartitionsTripped before anything is written, or Outage: then call again with the same.
         """
+        decoded = decode(records, self._contract)
+        counts = count_by_partition(records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped(tripped)
         done: list[Affected] = []
         try:
-            self._apply(records, pending or Pending(), done)
+            self._apply(decoded, records, pending or Pending(), done)
         except Outage:
             # Earlier halves have committed and will be applied again, but their item changes are told once.
             self._untold_items.extend(item for affected in done for item in affected.changed_items)
             raise
+        self._breaker.count(counts)
         if self._untold_items:
             done[0] = replace(done[0], changed_items=[*self._untold_items, *done[0].changed_items])
             self._untold_items = []
@@ -115,17 +120,14 @@ class Syncer:
         if affected.pending:
             self._history.finish_pending(affected.pending)
 
-    def _apply(self, records: Sequence[Record], pending: Pending, done: list[Affected]) -> None:
-        decoded = decode(records, self._contract)
-        counts = count_by_partition(records, decoded.dead_letters)
-        if tripped := self._breaker.tripped(counts):
-            raise PartitionsTripped(tripped)
+    def _apply(
+        self, decoded: Decoded, records: Sequence[Record], pending: Pending, done: list[Affected]
+    ) -> None:
         try:
             done.append(self._transact(decoded, pending))
-            self._breaker.count(counts)
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
-            self._apply(records, pending, done)
+            self._apply(decode(records, self._contract), records, pending, done)
         except RefusedByPostgres as refusal:
             self._apply_halves(records, pending, done, refusal)
 
@@ -139,8 +141,8 @@ class Syncer:
             done.append(self._transact(Decoded(dead_letters=[letter]), pending))
             return
         middle = len(records) // 2
-        self._apply(records[:middle], pending, done)
-        self._apply(records[middle:], Pending(), done)
+        for half, its_pending in ((records[:middle], pending), (records[middle:], Pending())):
+            self._apply(decode(half, self._contract), half, its_pending, done)
 
     def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
         return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
