@@ -222,18 +222,6 @@ def committed(settings: Settings) -> Mapping[tuple[str, int], int]:
         consumer.close(autocommit=False)
 
 
-def members(settings: Settings) -> int:
-    """Members of the namespace's group, as the broker sees it."""
-    from kafka import KafkaAdminClient
-
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
-    try:
-        group = settings.topic(settings.kafka.group_id)
-        return len(admin.describe_groups([group])[group]["members"])
-    finally:
-        admin.close()
-
-
 def rows(settings: Settings, statement: str, *parameters: Any) -> list[Any]:
     """What a statement finds in the namespace's schema."""
     with opened(settings) as servers, servers.database.transaction() as connection:

@@ -8,7 +8,7 @@ import typer
 
 from kindred.commands import data, local, operate, query, serve
 from kindred.commands import model as model_commands
-from kindred.commands.output import explained, fail
+from kindred.commands.output import explained, fail, silence_clients
 from kindred.errors import KindredError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for room in (serve, data, model_commands, query, operate, local):
 def main() -> None:
     """Entry point of the `kindred` script."""
     try:
+        silence_clients()
         app()
     except KindredError as error:
         fail(explained(error))

@@ -13,6 +13,7 @@ from kindred import declaration as declarations
 from kindred.declaration import Declaration
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.fleet import Fleet
+from kindred.errors import ModelMismatch
 from kindred.events.breaker import Breaker
 from kindred.events.schema import Contract
 from kindred.events.source import Source
@@ -24,11 +25,15 @@ from kindred.operations import models
 from kindred.operations.housekeeping import Housekeeping
 from kindred.settings import Settings
 from kindred.sync import Syncer
+from kindred.vectors.aliases import live_model
 from kindred.vectors.connection import connect
 from kindred.vectors.index import Index
 from kindred.vectors.names import CollectionNames
 from kindred.vectors.seen import SeenItems
 from kindred.worker import Worker
+
+
+START_TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,8 @@ def install(servers: Servers) -> Fleet:
     """Load the configured model, install it where there is none, and check what is there (rule 27)."""
     settings = servers.settings
     fleet = Fleet(dtype=settings.worker.dtype, threads=settings.worker.threads)
-    embedder = Embedder.load(
-        settings.checkpoint, dtype=settings.worker.dtype, threads=settings.worker.threads
-    )
+    embedder = _embedder(settings)
+    _reach_qdrant(servers)
     models.install_first(
         servers.database, servers.qdrant, servers.names, embedder, settings.checkpoint,
         servers.declaration, settings.qdrant,
@@ -112,6 +116,27 @@ def install(servers: Servers) -> Fleet:
     index = Index(servers.qdrant, servers.names, servers.declaration)
     models.Models(servers.database, fleet, index).check_lineage()
     return fleet
+
+
+def _embedder(settings: Settings) -> Embedder:
+    if not settings.checkpoint.is_dir():
+        raise ModelMismatch(
+            f"There is no model at {settings.checkpoint}: train one with `kindred train`, or point "
+            "KINDRED_CHECKPOINT at its directory."
+        )
+    worker = settings.worker
+    return Embedder.load(settings.checkpoint, dtype=worker.dtype, threads=worker.threads)
+
+
+def _reach_qdrant(servers: Servers) -> None:
+    """Raises Outage. A silent server must not hold up a start for as long as it may hold up a batch."""
+    qdrant = servers.settings.qdrant
+    hasty = min(qdrant.timeout_seconds, START_TIMEOUT_SECONDS)
+    client = connect(qdrant.model_copy(update={"timeout_seconds": hasty}))
+    try:
+        live_model(client, servers.names)
+    finally:
+        client.close()
 
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:

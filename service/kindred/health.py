@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -62,10 +63,9 @@ class Health:
 @contextmanager
 def served(health: Health, host: str, port: int) -> Iterator[None]:
     """Answer /healthz, /readyz and /metrics on a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(_application(health), host=host, port=port, log_config=None))
-    server.config.load()
-    sockets = [_bound(server, host, port)]
-    thread = threading.Thread(target=server.run, args=(sockets,), name="http", daemon=True)
+    listener = _listener(host, port)
+    server = uvicorn.Server(uvicorn.Config(_application(health), log_config=None))
+    thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
     thread.start()
     try:
         yield
@@ -74,12 +74,15 @@ def served(health: Health, host: str, port: int) -> Iterator[None]:
         thread.join(timeout=0.5)
 
 
-def _bound(server: uvicorn.Server, host: str, port: int):  # type: ignore[no-untyped-def]
+def _listener(host: str, port: int) -> socket.socket:
+    # Not uvicorn's own, which logs and exits where it cannot bind.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return server.config.bind_socket()
-    except (OSError, SystemExit):  # uvicorn exits where it cannot bind
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
         raise Misconfigured(
-            f"Port {port} of {host} is taken or not allowed: set KINDRED_WORKER__HTTP_PORT to a free one."
+            f"Port {port} of {host} is taken or not allowed ({error.strerror}): set "
+            "KINDRED_WORKER__HTTP_PORT to a free one."
         ) from None
 
 

@@ -156,8 +156,13 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(_secrets_dir=secrets, **overrides)
     except ValidationError as error:
-        faults = "; ".join(f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(f"{_variable(fault['loc'])}: {_wrong(fault)}" for fault in error.errors())
         raise Misconfigured(f"Settings are not valid. {faults}.") from None
+
+
+def _wrong(fault: Any) -> str:
+    known = {"extra_forbidden": "there is no such setting; `kindred settings` lists them"}
+    return known.get(fault["type"], fault["msg"])
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -87,6 +87,7 @@ class Worker:
             self._commit()
             self._measure()
         except Outage as outage:
+            log.warning("server_away", server=outage.server, stage="poll", reason=outage.reason)
             self._health.outage(outage.server, outage.reason)
             stop.wait(1.0)
         self._health.polled()

@@ -60,7 +60,9 @@ def test_the_demo_tells_its_four_parts_and_leaves_nothing(temporary: Path, tmp_p
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not CONTROL.search(done.stdout)
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    *told, last = done.stdout.splitlines()
+    assert max(map(len, told)) <= 80
+    assert last == str(report)
     for part in ("Throughput and freshness", "as of training", "a second ago", "Recall of the next film"):
         assert part in done.stdout
     figures = json.loads(report.read_text())

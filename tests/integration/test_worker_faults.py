@@ -11,6 +11,7 @@ import psutil
 import pytest
 from proxy import State, proxied
 from running import (
+    FILMS,
     beside,
     eventually,
     is_alive,
@@ -61,8 +62,9 @@ def test_the_partner_of_a_killed_worker_takes_over(settings: Settings, tmp_path:
         stack.enter_context(running(partner))
         victim = stack.enter_context(worker_process(settings, tmp_path / "victim.log"))
         eventually(lambda: is_ready(settings) and is_ready(partner))
+        produce.films()
+        eventually(lambda: one(settings, "SELECT count(*) FROM item") == len(FILMS))
         with stuck(settings):  # both hold batches when one dies
-            produce.films()
             produce.interactions(events)
             eventually(lambda: one(settings, WAITING) >= 2)
             victim.kill()

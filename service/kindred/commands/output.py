@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NoReturn
@@ -46,6 +47,11 @@ def fail(message: str) -> NoReturn:
     # A message is no markup: `interactions[0]` and `kindred[worker]` would lose their brackets.
     progress_console.print(message, highlight=False, soft_wrap=True, markup=False)
     sys.exit(1)
+
+
+def silence_clients() -> None:
+    """kafka-python logs every failed attempt; what matters of that is raised, and said in one sentence."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def explained(error: KindredError) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.types.json import set_json_loads
 from sqlalchemy.exc import DBAPIError
 
 from kindred.errors import KindredError, Misconfigured, Outage, RefusedByPostgres, SchemaOutdated
@@ -40,6 +42,7 @@ class Database:
             pool_recycle=1800,
             connect_args=_connect_args(settings, schema, application),
         )
+        sa.event.listen(self._engine, "connect", _decode_json_fast)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -90,6 +93,11 @@ def _url(settings: PostgresSettings) -> sa.URL:
     if settings.password is not None:
         url = url.set(password=settings.password.get_secret_value())
     return url
+
+
+def _decode_json_fast(connection: Connection, _: object) -> None:
+    # Every user of a batch has a profile; the standard library takes four times as long.
+    set_json_loads(msgspec.json.decode, connection)
 
 
 def _connect_args(settings: PostgresSettings, schema: str, application: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Screen:
 
     def closing(self, found: Findings, report: object) -> None:
         """How long it took, and where the figures are."""
-        written = f" The figures are in {escape(str(report))}." if report else ""
+        written = f" All figures are in\n{escape(str(report))}" if report else ""
         self._print(f"\n[dim]{found.seconds_total:.0f} s in all.{written}[/]")
 
     def _throughput(self, streams: Streams) -> None:
