@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from running import rows
 
 from kindred.composition import Servers, opened
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories, Item
 from kindred.settings import Settings
 from kindred.vectors.ids import point_id
+from running import rows
 
 LIMIT = 100
 HISTORIES = """
@@ -71,9 +71,7 @@ def _expected(events: Sequence[dict[str, Any]]) -> dict[str, tuple[int, list[str
     by_user: dict[str, dict[tuple[int, str], str]] = defaultdict(dict)
     for each in events:
         by_user[each["user_id"]].setdefault((each["occurred_at"], each["event_id"]), each["item_id"])
-    return {
-        user: (len(kept), [kept[key] for key in sorted(kept)][-LIMIT:]) for user, kept in by_user.items()
-    }
+    return {user: (len(kept), [kept[key] for key in sorted(kept)][-LIMIT:]) for user, kept in by_user.items()}
 
 
 def _points(servers: Servers, model: str, user_ids: Sequence[str]) -> dict[str, Any]:

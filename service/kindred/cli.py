@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from kindred.commands import data, local, operate, query, serve
+from kindred.commands import data, dead_letters, erase, local, operate, query, recover, serve
 from kindred.commands import model as model_commands
 from kindred.commands.output import explained, fail, silence_clients
 from kindred.errors import KindredError
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for room in (serve, data, model_commands, query, operate, local):
+for room in (serve, data, model_commands, query, operate, erase, dead_letters, recover, local):
     room.register(app)
 
 

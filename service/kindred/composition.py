@@ -32,7 +32,6 @@ from kindred.vectors.names import CollectionNames
 from kindred.vectors.seen import SeenItems
 from kindred.worker import Worker
 
-
 START_TIMEOUT_SECONDS = 8.0
 
 

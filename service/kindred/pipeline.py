@@ -180,7 +180,8 @@ class Pipeline:
         try:
             step()
         except Stopped:
-            pass
+            if step != self._apply:  # whoever hands something to this step would wait in vain
+                self._giving_up.set()
         except BaseException as failure:
             self.failure = self.failure or failure
             self._stopping.set()
@@ -256,7 +257,7 @@ class Pipeline:
 
 
 def _waits() -> Iterator[float]:
-    """Seconds between attempts, for ever: exponential, with jitter so that workers do not come all at once."""
+    """Seconds between attempts, for ever: exponential, and jittered, or all workers came at once."""
     longest = FIRST_WAIT_SECONDS
     while True:
         yield longest * random.uniform(0.5, 1.0)

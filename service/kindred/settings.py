@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from kindred.errors import Misconfigured
 
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@/]+@")
+# Up to the last @: a password that nobody encoded may hold @ and / itself. And libpq's `password=…`.
+_PASSWORD_IN_URL = re.compile(r"(://[^:/?#]*:).+(?=@)|(password\s*=\s*)(?:'[^']*'|[^&\s]+)")
 
 
 class _Group(BaseModel):
@@ -35,6 +41,9 @@ class KafkaSettings(_Group):
     session_timeout_ms: int = Field(10_000, description="After kill -9 partitions move this long later.")
     max_poll_interval_ms: int = 300_000
     join_timeout_seconds: float = Field(30.0, description="The watchdog recreates a consumer stuck so long.")
+    fetch_max_wait_ms: int = Field(
+        500, description="A broker holds an empty fetch so long. Tansu answers only after half of it, always."
+    )
     on_lost_offsets: Literal["stop", "earliest"] = Field(
         "stop",
         description="When retention has deleted the committed offset: stop, or go on from the earliest.",
@@ -126,6 +135,19 @@ class Settings(BaseSettings):
     qdrant: QdrantSettings = QdrantSettings()
     worker: WorkerSettings = WorkerSettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As by default, but a secret's file is named like its variable, also a nested one."""
+        secrets = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
+        return init_settings, env_settings, dotenv_settings, secrets
+
     @field_validator("namespace")
     @classmethod
     def _plain_namespace(cls, value: str) -> str:
@@ -162,7 +184,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _wrong(fault: Any) -> str:
     known = {"extra_forbidden": "there is no such setting; `kindred settings` lists them"}
-    return known.get(fault["type"], fault["msg"])
+    return known.get(fault["type"], str(fault["msg"]))
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -175,7 +197,7 @@ def _flattened(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _flattened(variable, value)
         else:
-            yield variable, "" if value is None else _PASSWORD_IN_URL.sub(r"\1***@", str(value))
+            yield variable, "" if value is None else _PASSWORD_IN_URL.sub(r"\1\2***", str(value))
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

@@ -23,7 +23,7 @@ from kindred.errors import CollectionGone, Outage, PartitionsTripped, RefusedByP
 from kindred.events.breaker import Breaker, count_by_partition
 from kindred.events.decode import decode
 from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
-from kindred.history.store import Affected, HistoryStore, Pending, RetentionFloorRaised
+from kindred.history.store import Affected, HistoryStore, Origin, Pending, RetentionFloorRaised
 from kindred.history.window import Item
 from kindred.vectors.index import Index
 from kindred.vectors.seen import SeenItems
@@ -124,7 +124,7 @@ class Syncer:
         self, decoded: Decoded, records: Sequence[Record], pending: Pending, done: list[Affected]
     ) -> None:
         try:
-            done.append(self._transact(decoded, pending))
+            done.append(self._transact(decoded, records, pending))
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
             self._apply(decode(records, self._contract), records, pending, done)
@@ -138,14 +138,17 @@ class Syncer:
             raise refusal
         if len(records) == 1:
             letter = DeadLetter(records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
-            done.append(self._transact(Decoded(dead_letters=[letter]), pending))
+            done.append(self._transact(Decoded(dead_letters=[letter]), records, pending))
             return
         middle = len(records) // 2
         for half, its_pending in ((records[:middle], pending), (records[middle:], Pending())):
             self._apply(decode(half, self._contract), half, its_pending, done)
 
-    def _transact(self, decoded: Decoded, pending: Pending) -> Affected:
-        return self._history.apply(decoded, floor_us=self._contract.floor_us, pending=pending)
+    def _transact(self, decoded: Decoded, records: Sequence[Record], pending: Pending) -> Affected:
+        offsets = {(record.topic, record.partition): record.offset + 1 for record in records}
+        return self._history.apply(
+            decoded, floor_us=self._contract.floor_us, pending=pending, origin=Origin(offsets)
+        )
 
     def _write(self, model: str, embedded: Embedded) -> None:
         affected = embedded.affected
@@ -155,7 +158,9 @@ class Syncer:
                 embedded_at_us=time.time_ns() // 1000,
             )  # fmt: skip
         if affected.erased:
-            self._index.write_user_tombstones(model, affected.erased, affected.revision)
+            self._index.write_user_tombstones(
+                model, affected.erased, affected.revision, affected.erased_at_us
+            )
         if affected.items:
             self._index.write_items(model, affected.items, embedded.items[model], affected.revision)
         if affected.payload_items:

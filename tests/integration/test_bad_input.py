@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from kindred.settings import Settings
 from running import (
     T0_MS,
     committed,
@@ -22,8 +23,6 @@ from running import (
     running,
 )
 from truth import assert_exact, is_searchable
-
-from kindred.settings import Settings
 
 LOGGED = "SELECT count(*) FROM interaction"
 
@@ -57,7 +56,10 @@ BAD: list[tuple[str, bytes | None]] = [
     ("invalid_number", changed().replace(b'"type"', b'"value": NaN, "type"')),
     ("invalid_number", changed().replace(b'"type"', b'"value": 1e999, "type"')),
     ("too_large", changed(context={"note": "x" * 65_536})),
-    ("too_deep", changed().replace(b'"type"', b'"context": ' + b'{"a":' * 100 + b"1" + b"}" * 100 + b', "type"')),
+    (
+        "too_deep",
+        changed().replace(b'"type"', b'"context": ' + b'{"a":' * 100 + b"1" + b"}" * 100 + b', "type"'),
+    ),
     ("duplicate_key", changed().replace(b'"type"', b'"user_id": "other", "type"')),
     ("invalid_utf8", changed().replace(b"bad", b"\xff\xfe")),
     ("unknown_type", changed(type="teleport")),

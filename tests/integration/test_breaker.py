@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from kindred.settings import Settings
 from running import (
     committed,
     eventually,
@@ -20,8 +21,6 @@ from running import (
     running,
 )
 
-from kindred.settings import Settings
-
 LOGGED = "SELECT count(*) FROM interaction"
 LETTERS = "SELECT count(*) FROM dead_letter"
 
@@ -33,7 +32,9 @@ def test_poison_pauses_its_own_partition_alone(settings: Settings, tmp_path: Pat
         good = many(60, users=10)
         for partition in (0, 2):
             for event in good:
-                produce.raw("interactions", f"u{partition}", json.dumps(_of(event, partition)).encode(), partition)
+                produce.raw(
+                    "interactions", f"u{partition}", json.dumps(_of(event, partition)).encode(), partition
+                )
         for _ in range(300):
             produce.raw("interactions", "u1", b"{", 1)
         produce.flush()

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import T0_MS, eventually, interaction, one, prepare, producing, running
 
 from kindred.client import KindredClient
 from kindred.settings import Settings
+from running import T0_MS, eventually, interaction, one, prepare, producing, running
 
 
 @pytest.fixture

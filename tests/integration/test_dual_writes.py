@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kindred.client import KindredClient
+from kindred.composition import opened
+from kindred.embedding.checkpoint import read_manifest
+from kindred.errors import ModelMismatch
+from kindred.settings import Settings
+from kindred.vectors.collections import ensure_collections
+from kindred.vectors.ids import point_id
 from running import (
     FILMS,
     T0_MS,
@@ -26,14 +34,6 @@ from running import (
 )
 from servers.namespace import fresh_namespace
 from truth import assert_exact, assert_searchable, is_searchable
-
-from kindred.client import KindredClient
-from kindred.composition import opened
-from kindred.embedding.checkpoint import read_manifest
-from kindred.errors import ModelMismatch
-from kindred.settings import Settings
-from kindred.vectors.collections import ensure_collections
-from kindred.vectors.ids import point_id
 
 LOGGED = "SELECT count(*) FROM interaction"
 PENDING = "SELECT count(*) FROM pending_sync"
@@ -60,7 +60,7 @@ def test_a_new_description_reaches_whoever_holds_the_item(shared: tuple[Settings
     settings, produce = shared
     before = _revisions(settings)
     produce("items", "7", film("7", updated_at=T0_MS + 1) | FILMS["7"] | {"genres": ["Drama", "Comedy"]})
-    holders = {user for user, in rows(settings, HOLDERS, "7")}
+    holders = {user for (user,) in rows(settings, HOLDERS, "7")}
     assert holders
     eventually(lambda: {u for u, r in _revisions(settings).items() if r > before[u]} == holders)
     eventually(lambda: is_searchable(settings))
@@ -97,9 +97,7 @@ def test_pending_rows_are_drained(shared: tuple[Settings, Sender]) -> None:
     assert_searchable(settings)
 
 
-def test_a_candidate_is_written_from_its_first_moment(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_candidate_is_written_from_its_first_moment(settings: Settings, tmp_path: Path) -> None:
     settings, events = prepare(settings, tmp_path), many(100)
     name = save_model(tmp_path / "candidate", seed=1)
     with running(settings), producing(settings) as produce:
@@ -120,12 +118,8 @@ def test_a_model_that_cannot_be_loaded_stops_the_worker(
 ) -> None:
     settings = prepare(settings, tmp_path)
     save_model(tmp_path / "other", seed=1)
-    with pytest.raises(ModelMismatch, match=str(tmp_path / checkpoint)), running(settings):
-        eventually(lambda: is_ready(settings))
-        rows(settings, CANDIDATE, "missing", str(tmp_path / checkpoint))
-        with producing(settings) as produce:
-            produce.interactions(many(3))
-        eventually(lambda: not is_ready(settings))
+    with pytest.raises(ModelMismatch, match=str(tmp_path / checkpoint)):
+        _run_with_another_model(settings, tmp_path / checkpoint)
 
 
 def test_the_first_model_of_an_old_installation_embeds_everybody(settings: Settings, tmp_path: Path) -> None:
@@ -142,6 +136,14 @@ def test_the_first_model_of_an_old_installation_embeds_everybody(settings: Setti
 HOLDERS = """
 SELECT user_id FROM app_user JOIN item ON number = ANY(history_items) WHERE item_id = %s
 """
+
+
+def _run_with_another_model(settings: Settings, checkpoint: Path) -> None:
+    with running(settings), producing(settings) as produce:
+        eventually(lambda: is_ready(settings))
+        rows(settings, CANDIDATE, "missing", str(checkpoint))
+        produce.interactions(many(3))
+        eventually(lambda: not is_ready(settings))
 
 
 def _revisions(settings: Settings) -> dict[str, int]:

@@ -15,7 +15,7 @@ LOGGED = "SELECT count(*) FROM interaction"
 def test_a_worker_that_keeps_its_partitions_loses_nothing(settings: Settings, tmp_path: Path) -> None:
     """kafka-python keeps the position of a partition that stays, beyond the records that are dropped here."""
     settings = prepare(settings, tmp_path, batch_size=50)
-    second, events = beside(settings), many(3_000)
+    second, events = beside(settings), many(1_200)
     with producing(settings) as produce:
         produce.films()
         produce.interactions(events)

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-
 import pytest
-from running import environment, prepare, rows, save_model
+import structlog
 
 from kindred import cli
 from kindred.composition import opened
@@ -21,6 +20,7 @@ from kindred.embedding.checkpoint import read_manifest
 from kindred.events.topics import delete_topics
 from kindred.settings import Settings
 from kindred.vectors.collections import ensure_collections
+from running import environment, prepare, rows, save_model
 
 Kindred = Callable[..., str]
 
@@ -55,12 +55,17 @@ def kindred(
     for number, handler in handlers.items():
         signal.signal(number, handler)
     root.handlers[:], root.level = before
+    structlog.reset_defaults()
 
 
 def test_as_a_process_without_a_traceback(prepared: Settings) -> None:
     variables = environment(prepared) | {"KINDRED_POSTGRES__URL": "postgresql://127.0.0.1:1/kindred"}
     ended = subprocess.run(
-        [sys.executable, "-m", "kindred.cli", "worker"], env=variables, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "kindred.cli", "worker"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert _sentence(ended.stderr).startswith("Postgres does not answer (")

@@ -9,6 +9,11 @@ from signal import SIGINT
 
 import psutil
 import pytest
+
+from kindred.local import postgres
+from kindred.local.processes import ChildProcess
+from kindred.local.servers import temporary_folder
+from kindred.settings import Settings
 from proxy import State, proxied
 from running import (
     FILMS,
@@ -28,17 +33,16 @@ from running import (
 )
 from truth import assert_exact, is_searchable
 
-from kindred.local import postgres
-from kindred.local.processes import ChildProcess
-from kindred.local.servers import temporary_folder
-from kindred.settings import Settings
-
 LOGGED = "SELECT count(*) FROM interaction"
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'interaction'::regclass"
-STATE = "SELECT user_id, profile, history_items, history_types, history_at, history_length FROM app_user ORDER BY 1"
+STATE = """
+SELECT user_id, profile, history_items, history_types, history_at, history_length
+FROM app_user ORDER BY user_id
+"""
 REVISIONS = "SELECT user_id, revision FROM app_user"
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_a_backlog(settings: Settings, tmp_path: Path) -> None:
     settings, events = prepare(settings, tmp_path, batch_size=20), many(4_000)
     with producing(settings) as produce:
@@ -83,15 +87,13 @@ def test_everything_delivered_again_changes_nothing_but_revisions(settings: Sett
     before, revisions = rows(settings, STATE), dict(rows(settings, REVISIONS))
     kafka = settings.kafka.model_copy(update={"group_id": "another"})
     with running(settings.model_copy(update={"kafka": kafka})):
-        eventually(
-            lambda: all(revision > revisions[user] for user, revision in rows(settings, REVISIONS))
-        )
+        eventually(lambda: all(revision > revisions[user] for user, revision in rows(settings, REVISIONS)))
         eventually(lambda: is_searchable(settings))
     assert rows(settings, STATE) == before
     assert_exact(settings, events)
 
 
-@pytest.mark.parametrize("state", ["refusing", "silent"])
+@pytest.mark.parametrize("state", [pytest.param("refusing", marks=pytest.mark.slow), "silent"])
 def test_a_worker_outlives_qdrant(settings: Settings, tmp_path: Path, state: State) -> None:
     events = many(300)
     with proxied(settings.qdrant.url) as proxy:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
+from kindred.settings import Settings
 from proxy import proxied
 from running import (
     beside,
@@ -19,8 +22,6 @@ from running import (
     worker_process,
 )
 from truth import assert_exact, is_searchable
-
-from kindred.settings import Settings
 
 LOGGED = "SELECT count(*) FROM interaction"
 
@@ -48,6 +49,7 @@ def test_sigterm_ends_in_order_and_the_next_worker_finishes(settings: Settings, 
         assert_exact(settings, events)
 
 
+@pytest.mark.slow
 def test_sigterm_while_qdrant_is_silent_ends_in_ten_seconds_too(settings: Settings, tmp_path: Path) -> None:
     with proxied(settings.qdrant.url) as proxy:
         qdrant = settings.qdrant.model_copy(update={"url": proxy.url})

@@ -11,7 +11,7 @@ from psycopg import sql
 from qdrant_client import QdrantClient
 
 from kindred.events.topics import create_topics, delete_topics
-from kindred.local.broker import SESSION_TIMEOUT_MS
+from kindred.local.broker import FETCH_MAX_WAIT_MS, SESSION_TIMEOUT_MS
 from kindred.settings import KafkaSettings, PostgresSettings, QdrantSettings, Settings
 
 PARTITIONS = 3
@@ -23,7 +23,11 @@ def fresh_namespace(kafka: str, postgres: str, qdrant: str) -> Iterator[Settings
     settings = Settings(
         _env_file=None,
         namespace=f"t{uuid.uuid4().hex[:12]}",
-        kafka=KafkaSettings(bootstrap_servers=kafka, session_timeout_ms=SESSION_TIMEOUT_MS),
+        kafka=KafkaSettings(
+            bootstrap_servers=kafka,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        ),
         postgres=PostgresSettings(url=postgres),
         qdrant=QdrantSettings(url=qdrant),
     )

@@ -45,9 +45,12 @@ def test_alive_while_it_polls() -> None:
 
 def test_answers_over_http(free_port: int) -> None:
     health = Health()
-    with served(health, "127.0.0.1", free_port), httpx.Client(
-        base_url=f"http://127.0.0.1:{free_port}", transport=httpx.HTTPTransport(retries=3)
-    ) as client:
+    with (
+        served(health, "127.0.0.1", free_port),
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{free_port}", transport=httpx.HTTPTransport(retries=3)
+        ) as client,
+    ):
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (503, False)
         health.degraded("starting", None)

@@ -82,7 +82,9 @@ def test_a_password_within_a_url_is_masked(monkeypatch: pytest.MonkeyPatch, url:
 
 def test_a_url_without_a_password_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KINDRED_POSTGRES__URL", "postgresql://ann@host:5432/db?sslmode=require")
-    assert load_settings().masked()["KINDRED_POSTGRES__URL"] == "postgresql://ann@host:5432/db?sslmode=require"
+    assert (
+        load_settings().masked()["KINDRED_POSTGRES__URL"] == "postgresql://ann@host:5432/db?sslmode=require"
+    )
 
 
 def test_every_fault_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

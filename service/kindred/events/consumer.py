@@ -30,6 +30,7 @@ def connect(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaCon
             max_poll_interval_ms=settings.max_poll_interval_ms,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
             reconnect_backoff_max_ms=1_000,
             bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
             isolation_level="read_committed",

@@ -58,7 +58,7 @@ def create_topics(
     Returns when the brokers know a leader for every partition. Raises Misconfigured, Outage.
     """
     topics = declared_topics(settings, partitions)
-    with _admin(settings) as admin:
+    with administered(settings) as admin:
         answers = admin.create_topics(
             {topic.name: _options(topic, replication_factor) for topic in topics}, raise_errors=False
         )["topics"]
@@ -69,7 +69,7 @@ def create_topics(
 
 def list_topics(settings: Settings) -> dict[str, int]:
     """Partitions of each of the three topics that exists. Raises Misconfigured, Outage."""
-    with _admin(settings) as admin:
+    with administered(settings) as admin:
         existing = set(admin.list_topics())
         names = [topic.name for topic in declared_topics(settings) if topic.name in existing]
         described = admin.describe_topics(names) if names else []
@@ -89,18 +89,34 @@ def short_lived_tombstones(settings: Settings, least_ms: int = 7 * _DAY_MS) -> l
     """
     names = [topic.name for topic in declared_topics(settings) if topic.configs]
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    with _admin(settings) as admin:
+    with administered(settings) as admin:
         told = admin.describe_configs(asked, config_filter="all").get("topic", {})
     return [name for name in names if _forgets_within(told.get(name, {}), least_ms)]
 
 
 def delete_topics(settings: Settings) -> None:
     """Delete those of the three that exist, with every event in them. Raises Misconfigured, Outage."""
-    with _admin(settings) as admin:
+    with administered(settings) as admin:
         existing = set(admin.list_topics())
         names = [topic.name for topic in declared_topics(settings) if topic.name in existing]
         if names:
             admin.delete_topics(names)
+
+
+@contextmanager
+def administered(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """An admin client, closed at the end. Raises Misconfigured or Outage for its errors."""
+    servers = settings.kafka.bootstrap_servers
+    try:
+        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=5_000)
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except (AuthorizationError, SaslAuthenticationFailedError) as error:
+        raise Misconfigured(f"Kafka at {servers} refuses this user: {error}.") from error
+    except KafkaError as error:
+        raise Outage("Kafka", f"no answer from {servers}: {error}") from error
 
 
 def _options(topic: Topic, replication_factor: int) -> dict[str, object]:
@@ -124,18 +140,3 @@ def _is_new(answer: Mapping[str, object]) -> bool:
     if code:
         raise Misconfigured(f"Kafka refuses to create the topic {answer['name']}: {answer['error_message']}.")
     return True
-
-
-@contextmanager
-def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
-    servers = settings.kafka.bootstrap_servers
-    try:
-        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=5_000)
-        try:
-            yield admin
-        finally:
-            admin.close()
-    except (AuthorizationError, SaslAuthenticationFailedError) as error:
-        raise Misconfigured(f"Kafka at {servers} refuses this user: {error}.") from error
-    except KafkaError as error:
-        raise Outage("Kafka", f"no answer from {servers}: {error}") from error

@@ -19,6 +19,7 @@ class Affected:
     histories: Histories
     erased: Sequence[str]  # users: tombstones (rule 14)
     changed_items: Sequence[Item]  # all that changed since the last batch, whoever changed them
+    erased_at_us: Sequence[int] = ()  # of each of `erased`
     items: Sequence[Item] = ()  # embed and write
     payload_items: Sequence[Item] = ()  # write the payload, embed nothing
     removed_items: Sequence[Item] = ()  # tombstones
@@ -28,6 +29,10 @@ class Affected:
     dead_letters: Mapping[str, int] = field(default_factory=dict)  # by reason
     event_types: Mapping[str, int] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)  # to finish once all of this is written
+
+
+class LettersTaken(Exception):
+    """Some of the letters to replay are gone: replayed or purged by somebody else. Read them again."""
 
 
 class RetentionFloorRaised(Exception):

@@ -13,6 +13,7 @@ from kindred.history.connection import Connection
 # `State.admits` would keep out had the erasure come first. So with a newer profile (`described_at`: one
 # that comes in this very batch), what lies at or before the erasure; otherwise everything, also what a
 # producer whose clock runs ahead dated later; where interactions re-open an id, all within the skew.
+# `old` is what LOCK_USERS locked.
 MARK = """
 UPDATE app_user u
 SET erased_at = e.erased_at,
@@ -23,10 +24,12 @@ FROM (SELECT user_id, at_us, described_at_us,
              'epoch'::timestamptz + at_us * interval '1 microsecond' AS erased_at
       FROM unnest(%(user_ids)s::text[], %(erased_at_us)s::bigint[], %(described_at_us)s::bigint[])
            AS e (user_id, at_us, described_at_us)) e
+JOIN app_user old USING (user_id)
 WHERE u.user_id = e.user_id AND (u.erased_at IS NULL OR u.erased_at < e.erased_at)
 RETURNING u.user_id,
           CASE WHEN u.profile_updated_at IS NOT NULL OR e.described_at_us > e.at_us THEN e.at_us
-               ELSE e.at_us + %(reopen_skew_us)s::bigint END
+               ELSE e.at_us + %(reopen_skew_us)s::bigint END,
+          (old.profile_updated_at IS NOT NULL AND u.profile_updated_at IS NULL)::int
 """
 # `gone_until_us` is null for everything.
 MARKED = """
@@ -34,7 +37,11 @@ MARKED = """
  FROM unnest(%(user_ids)s::text[], %(gone_until_us)s::bigint[]) AS e (user_id, until_us)) e
 """
 DELETE_INTERACTIONS = f"""
-DELETE FROM interaction i USING {MARKED} WHERE i.user_id = e.user_id AND i.occurred_at <= e.until
+WITH gone AS (
+    DELETE FROM interaction i USING {MARKED} WHERE i.user_id = e.user_id AND i.occurred_at <= e.until
+    RETURNING i.user_id
+)
+SELECT user_id, count(*) FROM gone GROUP BY user_id
 """
 # What is left of a window is its newest end.
 CUT_WINDOWS = f"""
@@ -51,16 +58,29 @@ FROM (SELECT e.user_id,
 WHERE u.user_id = w.user_id
 """
 DELETE_DEAD_LETTERS = """
-DELETE FROM dead_letter d USING unnest(%(user_ids)s::text[]) AS e (user_id), app_user u
-WHERE u.user_id = e.user_id AND length(d.key) <= 256 AND d.key = convert_to(e.user_id, 'UTF8')
-  AND d.record_at <= u.erased_at
+WITH gone AS (
+    DELETE FROM dead_letter d USING unnest(%(user_ids)s::text[]) AS e (user_id), app_user u
+    WHERE u.user_id = e.user_id AND length(d.key) <= 256 AND d.key = convert_to(e.user_id, 'UTF8')
+      AND d.record_at <= u.erased_at
+    RETURNING u.user_id
+)
+SELECT user_id, count(*) FROM gone GROUP BY user_id
 """
+# The counts are kept with the erasure, in its transaction: a proof that is made later has nothing to count.
 NOTE = """
-INSERT INTO erasure (user_hash, erased_at)
-SELECT sha256(l.erasure_key || convert_to(u.user_id, 'UTF8')), u.erased_at
-FROM app_user u CROSS JOIN lineage l
-WHERE u.user_id = ANY(%(user_ids)s::text[])
-ON CONFLICT (user_hash) DO UPDATE SET erased_at = greatest(erasure.erased_at, excluded.erased_at)
+INSERT INTO erasure (user_hash, erased_at, profiles, interactions, dead_letters)
+SELECT sha256(l.erasure_key || convert_to(u.user_id, 'UTF8')), u.erased_at,
+       e.profiles, e.interactions, e.dead_letters
+FROM unnest(%(user_ids)s::text[], %(profiles)s::bigint[], %(interactions)s::bigint[],
+            %(dead_letters)s::bigint[]) AS e (user_id, profiles, interactions, dead_letters)
+JOIN app_user u USING (user_id) CROSS JOIN lineage l
+ORDER BY 1
+ON CONFLICT (user_hash) DO UPDATE
+SET erased_at = greatest(erasure.erased_at, excluded.erased_at),
+    requested_at = excluded.requested_at,
+    profiles = erasure.profiles + excluded.profiles,
+    interactions = erasure.interactions + excluded.interactions,
+    dead_letters = erasure.dead_letters + excluded.dead_letters
 """
 
 
@@ -125,13 +145,25 @@ def apply(
         "reopen_skew_us": reopen_skew_us,
     }
     if marked := connection.execute(MARK, marks).fetchall():
-        _delete(connection, [row[0] for row in marked], [row[1] for row in marked])
+        _delete(connection, *zip(*marked, strict=True))
 
 
-def _delete(connection: Connection, user_ids: list[str], gone_until_us: list[int | None]) -> None:
-    named = {"user_ids": columns.texts(user_ids), "gone_until_us": gone_until_us}
-    for statement in (DELETE_INTERACTIONS, CUT_WINDOWS, DELETE_DEAD_LETTERS, NOTE):
-        connection.execute(statement, named)
+def _delete(
+    connection: Connection,
+    user_ids: tuple[str, ...],
+    gone_until_us: tuple[int | None, ...],
+    profiles: tuple[int, ...],
+) -> None:
+    named: dict[str, object] = {"user_ids": columns.texts(user_ids), "gone_until_us": list(gone_until_us)}
+    interactions: dict[str, int] = dict(connection.execute(DELETE_INTERACTIONS, named).fetchall())
+    connection.execute(CUT_WINDOWS, named)
+    letters: dict[str, int] = dict(connection.execute(DELETE_DEAD_LETTERS, named).fetchall())
+    counts = {
+        "profiles": columns.bigints(profiles),
+        "interactions": columns.bigints([interactions.get(user_id, 0) for user_id in user_ids]),
+        "dead_letters": columns.bigints([letters.get(user_id, 0) for user_id in user_ids]),
+    }
+    connection.execute(NOTE, named | counts)
 
 
 def _latest(times_us: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Advisory locks, one set for each schema: several environments may share a database.
 
 Order everywhere: the batch lock, dead letters by record, users by id, the item lock, items by id, what
-waits in pending_sync by id. Nobody who holds a later one waits for an earlier one, so no cycle can form.
+waits in pending_sync by id, synced offsets by partition. Nobody who holds a later one waits for an
+earlier one, so no cycle can form.
 """
 
 _CLASS = 0x6B69_6E64  # "kind"

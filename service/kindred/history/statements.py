@@ -18,10 +18,18 @@ FROM lineage
 
 # Three statements, not one: under READ COMMITTED a statement sees what was committed when it began, so
 # a merge that shared a statement with the lock it waited for would read the past (rule 3).
+#
+# Whoever is created anew may be an erased user whose row was reaped: the erasure is remembered by a hash
+# (rule 16), which is computed for these alone.
 INSERT_MISSING_USERS = """
-INSERT INTO app_user (user_id)
-SELECT user_id FROM unnest(%(user_ids)s::text[]) AS named (user_id)
-WHERE NOT EXISTS (SELECT FROM app_user u WHERE u.user_id = named.user_id)
+WITH missing AS MATERIALIZED (
+    SELECT user_id FROM unnest(%(user_ids)s::text[]) AS named (user_id)
+    WHERE NOT EXISTS (SELECT FROM app_user u WHERE u.user_id = named.user_id)
+)
+INSERT INTO app_user (user_id, erased_at)
+SELECT user_id, (SELECT e.erased_at FROM lineage l JOIN erasure e
+                 ON e.user_hash = sha256(l.erasure_key || convert_to(missing.user_id, 'UTF8')))
+FROM missing
 ORDER BY user_id COLLATE "C"
 ON CONFLICT DO NOTHING
 """

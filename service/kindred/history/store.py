@@ -9,14 +9,17 @@ from kindred.events.schema import Decoded
 from kindred.history import items
 from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
-from kindred.history.affected import Affected, RetentionFloorRaised
+from kindred.history.affected import Affected, LettersTaken, RetentionFloorRaised
 from kindred.history.connection import Database
 from kindred.history.event_types import EventTypes
+from kindred.history.origin import Origin
 from kindred.history.pending import Pending
 from kindred.history.transaction import Rules, Transaction
 from kindred.history.window import Item
 
-__all__ = ["Affected", "HistoryStore", "Pending", "RetentionFloorRaised"]
+__all__ = ["Affected", "HistoryStore", "LettersTaken", "Origin", "Pending", "RetentionFloorRaised"]
+
+RECORDS = Origin()
 
 
 class HistoryStore:
@@ -50,18 +53,24 @@ class HistoryStore:
         return known
 
     def apply(
-        self, decoded: Decoded, *, floor_us: int | None = None, pending: Pending | None = None
+        self,
+        decoded: Decoded,
+        *,
+        floor_us: int | None = None,
+        pending: Pending | None = None,
+        origin: Origin = RECORDS,
     ) -> Affected:
         """Bring a batch into Postgres, once, however often it is delivered.
 
         `floor_us` is the retention floor the batch was decoded with. Raises RetentionFloorRaised,
-        RefusedByPostgres (bisect the batch), Outage (try again) or Misconfigured (stop).
+        LettersTaken, RefusedByPostgres (bisect the batch), Outage (try again) or Misconfigured (stop).
         """
         began_at_seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
         with self._database.transaction() as connection:
             transaction = Transaction(
-                connection, self._rules, self._event_types, self.catalogue, decoded, pending or Pending()
-            )
+                connection, self._rules, self._event_types, self.catalogue, decoded, pending or Pending(),
+                origin,
+            )  # fmt: skip
             affected = transaction.run(floor_us, began_at_seconds)
         self.catalogue.advance(affected.changed_items)
         return affected
@@ -71,6 +80,12 @@ class HistoryStore:
         with self._database.transaction() as connection:
             row = connection.execute(sql.READ_INSTALLATION).fetchone()
         return list(row[2]) if row else []
+
+    def floor_us(self) -> int | None:
+        """The log's retention floor: what is older is too old."""
+        with self._database.transaction() as connection:
+            row = connection.execute(sql.READ_INSTALLATION).fetchone()
+        return row[1] if row else None
 
     def pending(self, limit: int) -> Pending:
         """The oldest rows of pending_sync."""

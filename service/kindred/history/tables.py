@@ -58,6 +58,7 @@ app_user = Table(
     Column("last_event_at", TIME),
     Column("revision", BigInteger, nullable=False, server_default=text("0")),
     Column("erased_at", TIME),
+    Index("app_user_erased_index", "erased_at", postgresql_where=text("erased_at IS NOT NULL")),
     # Half a page stays free for the next version of its rows: an update then touches no index.
     postgresql_with={"fillfactor": 50},
     comment="Profile and kept history: the three arrays are one list, oldest first.",
@@ -156,6 +157,10 @@ erasure = Table(
     Column("erased_at", TIME, nullable=False),
     Column("requested_at", TIME, nullable=False, server_default=text("now()")),
     Column("reason", Text),
+    Column("profiles", BigInteger, nullable=False, server_default=text("0")),
+    Column("interactions", BigInteger, nullable=False, server_default=text("0")),
+    Column("dead_letters", BigInteger, nullable=False, server_default=text("0")),
+    Column("proof", JSONB),
     comment="Keyed hash of the id. Outlives the tombstone point and the topics' retention.",
 )
 
@@ -167,4 +172,13 @@ pending_sync = Table(
     Column("requested_at", TIME, nullable=False, server_default=text("clock_timestamp()")),
     CheckConstraint("kind IN ('user', 'item')", name="pending_sync_kind"),
     comment="Changed without a Kafka record behind it: a worker writes the vectors, then deletes the row.",
+)
+
+synced_offset = Table(
+    "synced_offset",
+    metadata,
+    Column("topic", ID, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    comment="All before it is in these tables: where a restored database has to read on.",
 )

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kindred.events.schema import Decoded, Interaction
-from kindred.history import columns, dead_letters, erasures, items, profiles
+from kindred.history import columns, dead_letters, erasures, items, letters, offsets, profiles
 from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
 from kindred.history.affected import Affected, RetentionFloorRaised
 from kindred.history.connection import Connection
 from kindred.history.event_types import EventTypes
 from kindred.history.merge import Merged, merge
+from kindred.history.origin import Origin
 from kindred.history.pending import Pending
 from kindred.history.window import Item
 
@@ -34,7 +35,7 @@ class Transaction:
 
     def __init__(
         self, connection: Connection, rules: Rules, event_types: EventTypes, catalogue: items.Catalogue,
-        decoded: Decoded, pending: Pending,
+        decoded: Decoded, pending: Pending, origin: Origin,
     ) -> None:  # fmt: skip
         self._connection = connection
         self._rules = rules
@@ -42,12 +43,14 @@ class Transaction:
         self._catalogue = catalogue
         self._decoded = decoded
         self._pending = pending
+        self._origin = origin
         self._user_ids = sorted(_users_of(decoded) | set(pending.of_kind("user")))
         self._user_column = columns.texts(self._user_ids)
 
     def run(self, floor_us: int | None, began_at_seconds: float) -> Affected:
-        """All of it. Raises RetentionFloorRaised before anything is written."""
+        """All of it. Raises RetentionFloorRaised or LettersTaken before anything is written."""
         epoch, models = self._enter(floor_us)
+        letters.take(self._connection, self._origin.replayed)
         dead_letters.insert(self._connection, self._decoded.dead_letters)
         once_erased = self._settle_users()
         admitted, dropped = _admitted(self._decoded.interactions, once_erased)
@@ -58,19 +61,22 @@ class Transaction:
         # Whose interaction was admitted has come back with it, where interactions re-open an id.
         erased = {user_id for user_id, state in once_erased.items() if state.is_erased}
         erased -= {event.user_id for event in admitted}
+        requested = self._request(writes)
+        offsets.note(self._connection, self._origin.offsets)
         return Affected(
             revision=revision,
             models=tuple(models),
             began_at_seconds=began_at_seconds,
             histories=merged.histories(self._connection, self._event_types, without=erased),
             erased=sorted(erased),
+            erased_at_us=[once_erased[user_id].erased_at_us for user_id in sorted(erased)],
             changed_items=changed,
             fresh=merged.fresh,
             duplicates=len(self._decoded.interactions) - dropped - merged.fresh,
             dropped=dropped,
             dead_letters=Counter(letter.reason.value for letter in self._decoded.dead_letters),
             event_types=Counter(event.type for event in self._decoded.interactions),
-            pending=self._pending + pending_rows.request(self._connection, "item", writes.seen_first),
+            pending=self._pending + requested,
             **self._item_points(writes, now),
         )
 
@@ -131,6 +137,12 @@ class Transaction:
             self._connection, self._user_column, admitted, now.number_of, self._event_types, revision,
             history_limit=self._rules.history_limit, half_life_days=self._rules.half_life_days,
         )  # fmt: skip
+
+    def _request(self, writes: items.ItemWrites) -> Pending:
+        if not self._origin.by_command:
+            return pending_rows.request(self._connection, "item", writes.seen_first)
+        users = pending_rows.request(self._connection, "user", self._user_ids)
+        return users + pending_rows.request(self._connection, "item", writes.embed | writes.payload_only)
 
     def _item_points(self, writes: items.ItemWrites, now: _Now) -> dict[str, list[Item]]:
         named = dict.fromkeys([*writes.embed, *self._pending.of_kind("item")])

@@ -12,6 +12,10 @@ from kindred.local.server import Server
 # every fresh consumer 5 s.
 SESSION_TIMEOUT_MS = 6_000
 
+# Tansu answers a waiting fetch only after half of its longest wait, whatever has arrived meanwhile: with
+# the usual 500 ms an event is seen after 128 ms in the middle, with 25 ms after 8 ms (measured).
+FETCH_MAX_WAIT_MS = 25
+
 
 def launch(folder: Path) -> Server:
     """Start the broker on a free port of the loopback interface; its log goes to `folder`."""

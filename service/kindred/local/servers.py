@@ -26,6 +26,7 @@ class Addresses:
         return {
             "KINDRED_KAFKA__BOOTSTRAP_SERVERS": self.kafka,
             "KINDRED_KAFKA__SESSION_TIMEOUT_MS": str(broker.SESSION_TIMEOUT_MS),
+            "KINDRED_KAFKA__FETCH_MAX_WAIT_MS": str(broker.FETCH_MAX_WAIT_MS),
             "KINDRED_POSTGRES__URL": self.postgres,
             "KINDRED_QDRANT__URL": self.qdrant,
         }

@@ -16,6 +16,7 @@ from kindred.history import models as model_rows
 from kindred.history import partitions, popularity, sweeps
 from kindred.history.connection import Database
 from kindred.history.leader import Leadership
+from kindred.operations.reaping import Reaper
 from kindred.settings import Settings
 from kindred.vectors.index import Index
 
@@ -25,6 +26,7 @@ SLICE_USERS = 5_000
 SLICE_ITEMS = 2_000
 MOST_PENDING = 20_000  # a sweep waits for the workers rather than flood them
 PARTITIONS_INTERVAL_SECONDS = 600.0
+REAPING_INTERVAL_SECONDS = 60.0
 
 
 class Housekeeping:
@@ -36,6 +38,10 @@ class Housekeeping:
         self._index = index
         self._settings = settings
         self._health = health
+        self._reaper = Reaper(
+            database, index.points, settings.topic(settings.kafka.items_topic),
+            settings.worker.max_batch_age_seconds,
+        )  # fmt: skip
         self._sweep: sweeps.Sweep | None = None
         self._popularity_after = 0
         self._due: dict[str, float] = {}
@@ -64,6 +70,7 @@ class Housekeeping:
         self.leads.set()
         self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
         self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
+        self._every("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping)
         self._keep_sweeping()
         metrics.PENDING.set(sweeps.pending_count(self._database))
 
@@ -90,6 +97,10 @@ class Housekeeping:
         )
         for model in self._models():
             self._index.write_popularity(model, aged | gained)
+
+    def _keep_reaping(self) -> None:
+        if reaped := self._reaper.turn(time.monotonic()):
+            log.info("tombstones_reaped", users=reaped)
 
     def _keep_sweeping(self) -> None:
         if self._sweep is None:

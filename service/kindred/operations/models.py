@@ -102,7 +102,7 @@ def check_lineage(database: Database, index: Index, models: Iterable[str]) -> No
     if highest > drawn:
         raise LostHistory(
             f"Qdrant holds revision {highest}, but Postgres has only drawn {drawn}: it was restored from a "
-            "backup, or failed over with loss. Do not start workers; docs/operations.md says how to recover."
+            "backup, or failed over with loss. Stop all workers, then run `kindred recover`."
         )
 
 

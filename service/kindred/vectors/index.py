@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from kindred.vectors.connection import translated_errors
 from kindred.vectors.ids import point_id, point_ids
 from kindred.vectors.names import CollectionNames
 from kindred.vectors.payloads import Payload, item_payload, payload_fields, tombstone, user_payloads
+from kindred.vectors.points import Points
 
 _IDS_IN_ONE_FILTER = 1_000
 _ERASED = {"key": "erased", "match": {"value": True}}
@@ -43,6 +45,7 @@ class Index:
         self._names = names
         self._declaration = declaration
         self._max_request_bytes = max_request_bytes
+        self.points = Points(client, names)
 
     def write_users(
         self,
@@ -60,9 +63,11 @@ class Index:
         payloads = user_payloads(self._declaration, model, histories, seen, revision, embedded_at_us)
         self._upsert(self._names.users(model), histories.user_ids, vectors, payloads, revision)
 
-    def write_user_tombstones(self, model: str, user_ids: Sequence[str], revision: int) -> None:
-        """Replace users by tombstones: no vector, a new revision."""
-        self._upsert_tombstones(self._names.users(model), "user_id", user_ids, revision)
+    def write_user_tombstones(
+        self, model: str, user_ids: Sequence[str], revision: int, erased_at_us: Sequence[int] = ()
+    ) -> None:
+        """Replace users by tombstones: no vector, a new revision, and when each was erased, if given."""
+        self._upsert_tombstones(self._names.users(model), "user_id", user_ids, revision, erased_at_us)
 
     def write_items(
         self, model: str, items: Sequence[Item], vectors: NDArray[np.float32], revision: int
@@ -131,15 +136,16 @@ class Index:
             requests.upsert(self._client, collection, points, revision, self._max_request_bytes)
 
     def _upsert_tombstones(
-        self, collection: str, id_field: str, external_ids: Sequence[str], revision: int
-    ) -> None:
+        self, collection: str, id_field: str, external_ids: Sequence[str], revision: int,
+        erased_at_us: Sequence[int] = (),
+    ) -> None:  # fmt: skip
         points = {
             (point := point_id(external_id)): {
                 "id": point,
                 "vector": {},
-                "payload": tombstone(id_field, external_id, revision),
+                "payload": tombstone(id_field, external_id, revision, time_us),
             }
-            for external_id in external_ids
+            for external_id, time_us in zip_longest(external_ids, erased_at_us)
         }
         with translated_errors():
             requests.upsert(self._client, collection, points, revision, self._max_request_bytes)

@@ -67,9 +67,10 @@ def payload_fields(declaration: Declaration, item: Item) -> Payload:
     return {name: described.get(name) for name in declaration.payload}
 
 
-def tombstone(id_field: str, external_id: str, revision: int) -> Payload:
+def tombstone(id_field: str, external_id: str, revision: int, erased_at_us: int | None = None) -> Payload:
     """What is left of an erased user or a removed item."""
-    return {id_field: external_id, "revision": revision, "erased": True}
+    payload = {id_field: external_id, "revision": revision, "erased": True}
+    return payload if erased_at_us is None else payload | {"erased_at": rfc3339(erased_at_us)}
 
 
 def rfc3339(time_us: int) -> str:

@@ -18,7 +18,7 @@ OURS = sorted(SERVICES.keys() - SERVERS)
 
 
 def test_the_whole_service_is_there() -> None:
-    assert SERVICES.keys() == SERVERS | {"topics", "migrate", "train", "worker"}
+    assert SERVICES.keys() == SERVERS | {"topics", "migrate", "train", "shop", "worker"}
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

@@ -32,11 +32,16 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One group of users. `compared` of its `events` were ranked, evenly spaced in time."""
+    """One group of users. `compared` of its `events` were ranked, evenly spaced in time.
+
+    `unseen_items`: share of those whose item training had never met. Where nothing describes them
+    either, they have one and the same vector, and no user's vector can tell them apart.
+    """
 
     events: int
     compared: int
     users: int
+    unseen_items: float
     gains: dict[int, Gain]  # by cutoff; empty where there are no events
 
 
@@ -59,13 +64,16 @@ class FrozenScorer:
 def compare(embedder: Embedder, log: EventLog, cut_us: int, at_most: int) -> tuple[Comparison, Comparison]:
     """Users known at the cut, and new ones. `at_most` events are ranked in each group."""
     cases = from_time(log, embedder.declaration, cut_us)
-    is_known = np.diff(log.before(cut_us).offsets) > 0
+    past = log.before(cut_us)
+    is_known = np.diff(past.offsets) > 0
     known = is_known[log.users[cases]]
     scorers = FrozenScorer(embedder, log, cut_us), ModelScorer(embedder, log)
     by_time = [
         group[np.argsort(log.times_us[group], kind="stable")] for group in (cases[known], cases[~known])
     ]
-    with_known, with_new = (_compare(embedder, log, group, scorers, at_most) for group in by_time)
+    with_known, with_new = (
+        _compare(embedder, log, group, scorers, np.unique(past.items), at_most) for group in by_time
+    )
     return with_known, with_new
 
 
@@ -74,13 +82,16 @@ def _compare(
     log: EventLog,
     cases: NDArray[np.int64],
     scorers: tuple[FrozenScorer, ModelScorer],
+    trained_items: NDArray[np.int32],
     at_most: int,
 ) -> Comparison:
     chosen = np.sort(cases[_evenly(len(cases), at_most)])
     users = log.users[chosen]
     frozen, fresh = (ranks(log, embedder.declaration, chosen, scorer) for scorer in scorers)
     gains = {k: _gain(hits(frozen, k), hits(fresh, k), users) for k in CUTOFFS} if len(chosen) else {}
-    return Comparison(len(cases), len(chosen), len(np.unique(users)), gains)
+    unseen = ~np.isin(log.items[chosen], trained_items)
+    share = float(unseen.mean()) if len(chosen) else 0.0
+    return Comparison(len(cases), len(chosen), len(np.unique(users)), share, gains)
 
 
 def _gain(frozen: NDArray[np.float64], fresh: NDArray[np.float64], users: NDArray[np.int64]) -> Gain:

@@ -103,3 +103,4 @@ def _recall(comparison: Comparison, suffix: str) -> Iterator[tuple[str, Any]]:
     yield f"compared_events{suffix}", comparison.compared
     yield f"later_events{suffix}", comparison.events
     yield f"compared_users{suffix}", comparison.users
+    yield f"unseen_items_share{suffix}", comparison.unseen_items

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from kindred.local.demo import recall_table
 from kindred.local.demo.newcomer import Newcomer
 from kindred.local.demo.person import Portrait, Recommended
-from kindred.local.demo.recall import Comparison, Gain
+from kindred.local.demo.recall import Comparison
 from kindred.local.demo.report import Findings, Streams, Training
 from kindred.local.demo.scenario import Scenario
 from kindred.local.demo.stream import Streamed
@@ -69,7 +70,7 @@ class Screen:
         self._part(3, "Two people who signed up a second ago")
         self._newcomers(scenario, found.newcomers)
         self._part(4, f"Recall of the next {scenario.noun}: frozen at training, or kept fresh")
-        self._recall(found.known, found.new)
+        self._recall(scenario, found.known, found.new)
 
     def closing(self, found: Findings, report: object) -> None:
         """How long it took, and where the figures are."""
@@ -101,33 +102,29 @@ class Screen:
         self.console.print(table)
         self._print(f"  [dim]{_legend(portrait)}+ not recommended then[/]\n")
         self._print("  Users most like this one:\n")
+        width = max((len(alike.user_id) for alike in portrait.alike), default=0) + 1
         for alike in portrait.alike:
             self._print(
-                f"    [bold]{alike.cosine:.2f}[/]  {escape(alike.user_id):<8} "
+                f"    [bold]{alike.cosine:.2f}[/]  {escape(alike.user_id):<{width}} "
                 f"{alike.in_common:>3} {scenario.noun}s in common   [dim]{_profile(alike.profile)}[/]"
             )
 
     def _newcomers(self, scenario: Scenario, newcomers: Sequence[Newcomer]) -> None:
         waited = " and ".join(f"[bold]{each.milliseconds:,.0f} ms[/]" for each in newcomers)
         self._print(
-            f"  No {scenario.noun} seen yet: a profile went into Kafka, and recommendations made from it\n"
-            f"  came out of Qdrant {waited} later.\n"
+            f"  No {scenario.noun} seen yet: a profile went into Kafka, and recommendations made\n"
+            f"  from it came out of Qdrant {waited} later.\n"
         )
         table = _table(*(f"  {_profile(each.profile)}" for each in newcomers))
         for lines in zip_longest(*(each.recommended for each in newcomers)):
             table.add_row(*(_recommended(line, "") for line in lines))
         self.console.print(table)
 
-    def _recall(self, known: Comparison, new: Comparison) -> None:
-        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
-        for heading in ("  users", "recall", "frozen", "fresh", "gain", "95 % interval"):
-            table.add_column(heading, justify="left" if heading == "  users" else "right", no_wrap=True)
-        for name, comparison in (("  known at training", known), ("  new since", new)):
-            for cutoff, gain in comparison.gains.items():
-                table.add_row(name, f"@{cutoff}", *_cells(gain))
-                name = ""
-        self.console.print(table)
-        self._print(f"\n{_explained(known, new)}")
+    def _recall(self, scenario: Scenario, known: Comparison, new: Comparison) -> None:
+        self.console.print(recall_table.table(known, new))
+        self._print(f"\n[dim]{recall_table.explained(scenario.noun, known, new)}[/]")
+        if surprise := recall_table.surprise(scenario.noun, known):
+            self._print(f"\n[yellow]{surprise}[/]")
 
     def _part(self, number: int, title: str) -> None:
         self._print(f"\n[bold cyan]{number}[/]  [bold]{title}[/]\n")
@@ -155,29 +152,6 @@ def _recommended(line: Recommended | None, mark: str) -> str:
 
 def _legend(portrait: Portrait) -> str:
     return "✓ taken since   " if any(line.is_marked for line in portrait.then) else ""
-
-
-def _cells(gain: Gain) -> tuple[str, ...]:
-    low, high = gain.difference.low, gain.difference.high
-    colour = "green" if low > 0 else "red" if high < 0 else "yellow"
-    return (
-        f"{gain.frozen:.3f}",
-        f"[bold]{gain.fresh:.3f}[/]",
-        f"[{colour}]{gain.difference.mean:+.3f}[/]",
-        f"{low:+.3f} to {high:+.3f}",
-    )
-
-
-def _explained(known: Comparison, new: Comparison) -> str:
-    counts = "".join(
-        f"  {each.compared:,} of {each.events:,} events of {each.users:,} {name}.\n"
-        for name, each in (("known users", known), ("new users", new))
-    )
-    return (
-        f"[dim]{counts}  The same events on both sides; every item of the index competes, except those\n"
-        "  the user had seen by then. Frozen, a new user is the profile alone.\n"
-        "  Gain: fresh - frozen, with a paired bootstrap over users.[/]"
-    )
 
 
 def _profile(attributes: Mapping[str, Any]) -> str:

@@ -1,0 +1,20 @@
+"""What a batch was made of besides its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Records of Kafka, or a command.
+
+    `offsets`: the next offset of each (topic, partition) whose records these were. A batch `by_command`
+    has no records behind it: all that it names waits in pending_sync until it is written (rule 23), and
+    the dead letters `replayed` by it go with it.
+    """
+
+    offsets: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    by_command: bool = False
+    replayed: Sequence[int] = ()

@@ -1,0 +1,107 @@
+"""`kindred erase`: one user, by the same transaction and the same tombstone as a record on `users`.
+
+Each step can be repeated, and each leaves what is missing written down: the user stands in pending_sync from
+the transaction on, so that a worker finishes what died before Qdrant; letters that name the user in their
+values are looked for again before the row is reaped (reaping.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kindred.errors import CollectionGone, Misconfigured, Outage
+from kindred.events.decode import decode
+from kindred.events.schema import Contract, Decoded, Record
+from kindred.history import named_letters, traces
+from kindred.history.connection import Database
+from kindred.history.store import Affected, HistoryStore, Origin
+from kindred.history.traces import Traces
+from kindred.operations.proof import Proof, proof
+from kindred.vectors.index import Index
+from kindred.vectors.points import Point
+
+_ANY_FLOOR = 2**62  # no interaction comes with an erasure, so none can be too old
+_LATEST = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """What erasing takes. Raises Outage where Postgres is away; nothing is erased then."""
+
+    database: Database
+    history: HistoryStore
+    index: Index
+    contract: Contract
+    max_batch_age_seconds: float
+    remembers_ids: bool  # a model that reads user ids
+
+    def preview(self, user_id: str) -> tuple[Traces, int]:
+        """What there is to delete, and how many dead letters name the user."""
+        self._tombstone(user_id, 0)
+        return traces.read(self.database, user_id), self._count_letters(user_id)
+
+    def erase(self, user_id: str, reason: str | None = None) -> Proof:
+        """Erase as of now, and look whether it is true. Raises Misconfigured for what is no id."""
+        before = traces.read(self.database, user_id)
+        decoded = self._tombstone(user_id, traces.as_of_ms(self.database, user_id))
+        # Nothing of the items is needed here, so the cursor spares reading the catalogue.
+        self.history.catalogue.cursor = _LATEST
+        affected = self.history.apply(decoded, floor_us=_ANY_FLOOR, origin=Origin(by_command=True))
+        if reason:
+            traces.keep_reason(self.database, user_id, reason)
+        self._bury(affected)
+        for found in named_letters.search(self.database, [user_id], self.contract.items_topic):
+            named_letters.delete(self.database, found)
+        return self._prove(user_id, before)
+
+    def _tombstone(self, user_id: str, timestamp_ms: int) -> Decoded:
+        key = user_id.encode(errors="surrogateescape")  # what a shell passes need not be UTF-8
+        decoded = decode([Record(self.contract.users_topic, 0, 0, timestamp_ms, key, None)], self.contract)
+        for letter in decoded.dead_letters:
+            raise Misconfigured(f"Nobody can have this id: {letter.detail}.")
+        return decoded
+
+    def _bury(self, affected: Affected) -> None:
+        """Tombstones in every collection, also of retired models; a worker does it where this cannot."""
+        age_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - affected.began_at_seconds
+        if not affected.erased or age_seconds > self.max_batch_age_seconds:  # rule 7
+            return
+        try:
+            for model in self.index.points.models():
+                self._bury_in(model, affected)
+        except Outage:
+            return
+        self.history.finish_pending(affected.pending)
+
+    def _bury_in(self, model: str, affected: Affected) -> None:
+        try:
+            self.index.write_user_tombstones(model, affected.erased, affected.revision, affected.erased_at_us)
+        except CollectionGone:  # dropped a moment ago
+            return
+
+    def _prove(self, user_id: str, before: Traces) -> Proof:
+        found = proof(
+            before,
+            traces.read(self.database, user_id),
+            traces.read_deleted(self.database, user_id),
+            self._count_letters(user_id),
+            self._points(user_id),
+            remembers_ids=self.remembers_ids,
+        )
+        traces.keep_proof(self.database, user_id, found.as_dict())
+        return found
+
+    def _points(self, user_id: str) -> Mapping[str, Point | None] | None:
+        points = self.index.points
+        try:
+            return {
+                model: points.retrieve(model, "user", [user_id]).get(user_id) for model in points.models()
+            }
+        except (Outage, CollectionGone):
+            return None
+
+    def _count_letters(self, user_id: str) -> int:
+        found = named_letters.search(self.database, [user_id], self.contract.items_topic)
+        return sum(len(letters) for letters in found)
