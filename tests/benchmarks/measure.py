@@ -125,6 +125,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "KINDRED_CHECKPOINT": str(settings.checkpoint),
         "KINDRED_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
         "KINDRED_KAFKA__SESSION_TIMEOUT_MS": str(settings.kafka.session_timeout_ms),
+        "KINDRED_KAFKA__FETCH_MAX_WAIT_MS": str(settings.kafka.fetch_max_wait_ms),
         "KINDRED_POSTGRES__URL": settings.postgres.url,
         "KINDRED_QDRANT__URL": settings.qdrant.url,
         "KINDRED_WORKER__HTTP_HOST": "127.0.0.1",

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import NoError
 
 from kindred.errors import Outage
@@ -14,7 +15,8 @@ from kindred.events.rebalances import Partition
 from kindred.events.topics import administered
 from kindred.settings import Settings
 
-_WITHOUT_MEMBERS = frozenset({"Empty", "Dead"})
+UNKNOWN = "Unknown"  # a broker that does not tell (Tansu)
+_WITHOUT_MEMBERS = frozenset({"Empty", "Dead", UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Group:
 
     @property
     def is_empty(self) -> bool:
-        """Whether its offsets may be altered; with members in it, Kafka refuses."""
+        """Whether nothing is known of members; Kafka refuses to alter the offsets while there are any."""
         return self.state in _WITHOUT_MEMBERS
 
 
@@ -35,26 +37,28 @@ def read_group(settings: Settings) -> Group:
     """State and committed offsets. Raises Misconfigured, Outage."""
     name = settings.topic(settings.kafka.group_id)
     with administered(settings) as admin:
-        described = admin.describe_groups([name])[name]
-        committed = admin.list_group_offsets(name)[name]
+        states = {group["group_id"]: group.get("group_state", UNKNOWN) for group in admin.list_groups()}
+        committed = admin.list_group_offsets(name)[name] if name in states else {}
     offsets = {(each.topic, each.partition): int(found.offset) for each, found in committed.items()}
-    return Group(name, str(described["group_state"]), {p: each for p, each in offsets.items() if each >= 0})
+    return Group(name, states.get(name, "Dead"), {p: each for p, each in offsets.items() if each >= 0})
 
 
 def set_offsets(settings: Settings, wanted: Mapping[Partition, int]) -> dict[Partition, int]:
     """Commit these for the group, which must be empty; returns what was committed.
 
-    Kafka moves an offset that retention has deleted up to the first that is left. Raises Misconfigured,
-    Outage.
+    That is more than was wanted where retention has deleted the records. Raises Misconfigured, Outage.
     """
     name = settings.topic(settings.kafka.group_id)
+    asked = [TopicPartition(*partition) for partition in wanted]
     with administered(settings) as admin:
-        asked = {TopicPartition(*partition): offset for partition, offset in wanted.items()}
-        answers = admin.reset_group_offsets(name, asked) if asked else {}
-    for partition, answer in answers.items():
-        if answer["error"] is not NoError:
-            raise Outage("kafka", f"{partition.topic}[{partition.partition}]: {answer['error'].__name__}")
-    return {(each.topic, each.partition): int(answer["offset"]) for each, answer in answers.items()}
+        earliest = admin.list_partition_offsets(dict.fromkeys(asked, OffsetSpec.EARLIEST))
+        offsets = {each: max(wanted[each.topic, each.partition], earliest[each].offset) for each in asked}
+        commits = {each: OffsetAndMetadata(offset, "", -1) for each, offset in offsets.items()}
+        answers = admin.alter_group_offsets(name, commits)
+    for partition, error in answers.items():
+        if error is not NoError:
+            raise Outage("kafka", f"{partition.topic}[{partition.partition}]: {error.__name__}")
+    return {(each.topic, each.partition): offset for each, offset in offsets.items()}
 
 
 def set_offsets_by_hand(settings: Settings, wanted: Mapping[Partition, int]) -> list[str]:

@@ -34,7 +34,8 @@ def value_names_user(value: bytes, user_id: str) -> bool:
 
 
 def _is_key_of(key: bytes, user_id: str) -> bool:
-    return key.removeprefix(b'"').removesuffix(b'"') in spellings(user_id)
+    as_json = key.removeprefix(b'"').removesuffix(b'"')
+    return not {key, as_json}.isdisjoint(spellings(user_id))
 
 
 def _text(token: bytes) -> str:

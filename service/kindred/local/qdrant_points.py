@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 import pydantic
@@ -74,7 +75,7 @@ def _scroll(local: QdrantLocal, name: str, body: bytes) -> Any:
         scroll_filter=request.filter,
         limit=10 if request.limit is None else request.limit,
         order_by=models.OrderBy(key=order_by) if isinstance(order_by, str) else order_by,
-        offset=request.offset,
+        offset=str(request.offset) if isinstance(request.offset, UUID) else request.offset,
         with_payload=_payload_by_default(request),
         with_vectors=request.with_vector,
     )

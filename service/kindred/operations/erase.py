@@ -44,6 +44,7 @@ class Eraser:
 
     def erase(self, user_id: str, reason: str | None = None) -> Proof:
         """Erase as of now, and look whether it is true. Raises Misconfigured for what is no id."""
+        self._tombstone(user_id, 0)
         before = traces.read(self.database, user_id)
         decoded = self._tombstone(user_id, traces.as_of_ms(self.database, user_id))
         # Nothing of the items is needed here, so the cursor spares reading the catalogue.

@@ -51,11 +51,8 @@ class Proof:
                 "interactions": self.deleted.interactions,
                 "dead_letters": self.deleted.dead_letters,
             },
-            "left": {
-                "postgres": dict(self.postgres),
-                "qdrant": dict(self.qdrant),
-                "because": list(self.left),
-            },
+            "left": {"postgres": dict(self.postgres), "qdrant": dict(self.qdrant)},
+            "because": list(self.left),
             "out_of_reach": dict(self.out_of_reach),
         }
 

@@ -2,7 +2,7 @@
 
 In an order in which each step can be repeated until the last one, which makes the loss invisible, is done:
 
-1. the group's offsets go back to where this database has read to, so that what it lost comes again;
+1. the group's offsets, while nobody is in it, go back to where this database has read to, so that what it lost comes again;
 2. erasures that it lost, of which Qdrant still holds the tombstones, are made again: a command leaves no
    record that could come again;
 3. the epoch rises above every revision in Qdrant, and everybody is put into pending_sync.
@@ -22,6 +22,7 @@ from kindred.events.schema import Decoded, Erasure
 from kindred.history import models as model_rows
 from kindred.history import offsets, recovery
 from kindred.history.connection import Database
+from kindred.history.leader import Leadership
 from kindred.history.store import HistoryStore, Origin
 from kindred.settings import Settings
 from kindred.vectors.index import Index
@@ -79,19 +80,23 @@ class Recovery:
         return Plan(drawn, highest, epoch, users, items, group, rewinds)
 
     def run(self, plan: Plan, *, offsets_set_by_hand: bool = False) -> Recovered:
-        """Recover. Raises Misconfigured while the group has members."""
-        moved: Mapping[Partition, int] = {}
-        if plan.rewinds and not offsets_set_by_hand:
-            if not plan.group.is_empty:
-                raise Misconfigured(
-                    f"The group {plan.group.name} still has members ({plan.group.state}): stop all workers, "
-                    "wait for the session timeout, and run this again."
-                )
-            moved = set_offsets(self.settings, plan.rewinds)
-        erased_again = sum(self._erase_again(each) for each in self._lost_tombstones(plan.drawn))
-        epoch = recovery.raise_epoch(self.database, plan.highest)
+        """Recover. Raises Misconfigured while a worker runs."""
+        with Leadership(self.database) as leadership:
+            if not leadership.held():
+                raise Misconfigured("A worker is running: stop all workers and run this again.")
+            moved = {} if offsets_set_by_hand else self._rewind(plan)
+            erased_again = sum(self._erase_again(each) for each in self._lost_tombstones(plan.drawn))
+            epoch = recovery.raise_epoch(self.database, plan.highest)
         gaps = {each: offset for each, offset in moved.items() if offset > plan.rewinds[each]}
         return Recovered(epoch, erased_again, gaps)
+
+    def _rewind(self, plan: Plan) -> dict[Partition, int]:
+        if plan.rewinds and not plan.group.is_empty:
+            raise Misconfigured(
+                f"The group {plan.group.name} has members ({plan.group.state}): stop all workers, wait for "
+                "the session timeout, and run this again."
+            )
+        return set_offsets(self.settings, plan.rewinds) if plan.rewinds else {}
 
     def _highest(self, model: str) -> int:
         try:

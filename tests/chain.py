@@ -1,0 +1,79 @@
+"""Records in, vectors out, in one process and without a consumer: for tests of what comes after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from running import environment
+from typer.testing import CliRunner
+
+from kindred.cli import app
+from kindred.composition import Servers, history_store, install, opened, syncer
+from kindred.events.schema import Record
+from kindred.history.store import HistoryStore
+from kindred.settings import Settings
+from kindred.sync import Syncer
+from kindred.vectors.index import Index
+from kindred.vectors.points import Point, Points
+
+NO_EVENT = b"{"
+
+
+class Chain:
+    """The three steps on a namespace's servers."""
+
+    def __init__(self, settings: Settings, servers: Servers) -> None:
+        self.settings = settings
+        self.servers = servers
+        fleet = install(servers)
+        (self.model,) = fleet.names
+        self.history: HistoryStore = history_store(servers)
+        self.syncer: Syncer = syncer(servers, self.history, fleet)
+        self.index = Index(servers.qdrant, servers.names, servers.declaration)
+        self.points: Points = self.index.points
+        self._offset = 0
+
+    def record(self, topic: str, key: str | None, value: Any, at_ms: int | None = None) -> Record:
+        """As the next one of its topic; `value` is JSON unless it is bytes or None."""
+        self._offset += 1
+        written = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
+        now_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+        key_bytes = None if key is None else key.encode()
+        return Record(self.settings.topic(topic), 0, self._offset, now_ms, key_bytes, written)
+
+    def sync(self, *records: Record) -> None:
+        self.syncer.sync(records)
+
+    def send(self, topic: str, key: str | None, value: Any, at_ms: int | None = None) -> None:
+        """One record, synced."""
+        self.sync(self.record(topic, key, value, at_ms))
+
+    def drain(self) -> int:
+        """What workers do with pending_sync; returns how many rows there were."""
+        drained = 0
+        while pending := self.history.pending(1_000):
+            drained += len(pending)
+            self.syncer.sync([], pending)
+        return drained
+
+    def point(self, user: str) -> Point | None:
+        return self.points.retrieve(self.model, "user", [user]).get(user)
+
+
+@contextmanager
+def chain(settings: Settings) -> Iterator[Chain]:
+    """On a prepared namespace."""
+    with opened(settings) as servers:
+        yield Chain(settings, servers)
+
+
+def kindred(settings: Settings, *arguments: str) -> Any:
+    """Run a command; what its --json says, with the exit code under `exit_code`."""
+    result = CliRunner().invoke(app, [*arguments, "--json"], env=environment(settings))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return json.loads(result.stdout) | {"exit_code": result.exit_code}

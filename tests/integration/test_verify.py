@@ -1,0 +1,102 @@
+"""`kindred verify`: whatever differs between Postgres and Qdrant is found, and repaired through workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chain import Chain, chain, kindred
+from running import T0_MS, film, many, prepare, rows
+
+from kindred.operations import verify
+from kindred.operations.verify import Findings, Verification
+from kindred.settings import Settings
+
+
+@pytest.fixture
+def here(settings: Settings, tmp_path: Path) -> Iterator[Chain]:
+    with chain(prepare(settings, tmp_path)) as here:
+        here.sync(*(here.record("items", str(each), film(str(each), genres=["Drama"])) for each in range(20)))
+        here.sync(*(here.record("interactions", e["user_id"], e) for e in many(30, users=10)))
+        here.sync(here.record("users", "gone", None), here.record("items", "3", None))
+        here.drain()
+        yield here
+
+
+def verified(here: Chain, *, repairs: bool = False) -> Findings:
+    check = Verification(here.servers.database, here.points, repairs=repairs, wait=lambda _: None)
+    return check.run([here.model])
+
+
+def faults(here: Chain, **options: Any) -> dict[tuple[str, str], int]:
+    return {(kind, fault): number for (_, kind, fault), number in verified(here, **options).faults.items()}
+
+
+def test_what_is_equal_is_found_equal(here: Chain) -> None:
+    found = kindred(here.settings, "verify")
+    assert (found["faults"], found["exit_code"]) == ([], 0)
+    assert found["compared"] == {"user": 11, "item": 20}
+
+
+def test_each_difference_is_found_and_repaired(here: Chain) -> None:
+    names, client = here.servers.names, here.servers.qdrant
+    here.points.delete_surplus(here.model, "user", [here.point("u1")])  # type: ignore[list-item]
+    rows(here.settings, "UPDATE app_user SET revision = revision + 100 WHERE user_id = 'u2'")
+    here.points.delete_tombstones(here.model, {"gone": here.point("gone").revision})  # type: ignore[union-attr]
+    here.points.delete_surplus(here.model, "item", [here.points.retrieve(here.model, "item", ["7"])["7"]])
+    here.index.write_user_tombstones(here.model, ["nobody"], revision=5)
+    revision = here.point("u4").revision  # type: ignore[union-attr]
+    client.set_payload(names.users(here.model), {"erased": True}, points=_selected("u4"))
+    rows(here.settings, "ALTER SEQUENCE revision RESTART WITH 1000")
+
+    assert faults(here) == {
+        ("user", "missing"): 2, ("user", "stale"): 1, ("user", "a_tombstone"): 1, ("user", "surplus"): 1,
+        ("item", "missing"): 1,
+    }  # fmt: skip
+    assert faults(here, repairs=True) == faults(here) | {("user", "surplus"): 1}
+    assert here.drain() == 5
+    assert faults(here) == {}
+    assert here.point("nobody") is None
+    assert here.point("gone").erased  # type: ignore[union-attr]
+    assert here.point("u4").revision > revision  # type: ignore[union-attr]
+
+
+def test_a_batch_between_postgres_and_qdrant_is_no_fault(here: Chain) -> None:
+    event = here.record("interactions", "u1", many(1, users=1, first=99)[0] | {"user_id": "u1"})
+    under_way = here.syncer.apply([event])
+
+    def meanwhile(_: float) -> None:
+        for affected in under_way:
+            here.syncer.upsert(here.syncer.embed(affected))
+
+    check = Verification(here.servers.database, here.points, wait=meanwhile)
+    assert not check.run([here.model]).faults
+
+
+def test_a_surplus_point_that_moved_on_is_not_deleted(here: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its user came into being between the two looks."""
+    here.index.write_user_tombstones(here.model, ["new"], revision=1)
+    delete = here.points.delete_surplus
+
+    def after_the_user_came(*arguments: Any) -> None:
+        here.send("users", "new", {"user_id": "new", "updated_at": T0_MS})
+        delete(*arguments)
+
+    monkeypatch.setattr(here.points, "delete_surplus", after_the_user_came)
+    verified(here, repairs=True)
+    assert here.point("new").has_vector  # type: ignore[union-attr]
+
+
+def test_many_slices_and_pages_are_compared_once(here: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "SLICE_ROWS", 3)
+    monkeypatch.setattr("kindred.vectors.points._PAGE_POINTS", 4)
+    found = verified(here)
+    assert (found.compared, dict(found.faults)) == ({"user": 11, "item": 20}, {})
+
+
+def _selected(user: str) -> list[int | str]:
+    from kindred.vectors.ids import point_id
+
+    return [point_id(user)]
