@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from running import environment
 from typer.testing import CliRunner
 
 from kindred.cli import app
 from kindred.composition import Servers, history_store, install, opened, syncer
 from kindred.events.schema import Record
 from kindred.history.store import HistoryStore
-from kindred.settings import Settings
+from kindred.settings import PostgresSettings, QdrantSettings, Settings
 from kindred.sync import Syncer
 from kindred.vectors.index import Index
 from kindred.vectors.points import Point, Points
+from running import environment, prepare
 
 NO_EVENT = b"{"
 
@@ -65,10 +67,27 @@ class Chain:
 
 
 @contextmanager
-def chain(settings: Settings) -> Iterator[Chain]:
-    """On a prepared namespace."""
-    with opened(settings) as servers:
-        yield Chain(settings, servers)
+def chain(postgres_url: str, qdrant_url: str, folder: Path) -> Iterator[Chain]:
+    """In a namespace of its own, without topics: nobody consumes here. It goes at the end."""
+    settings = Settings(
+        _env_file=None,
+        namespace=f"t{uuid.uuid4().hex[:12]}",
+        postgres=PostgresSettings(url=postgres_url),
+        qdrant=QdrantSettings(url=qdrant_url),
+    )
+    with opened(prepare(settings, folder)) as servers:
+        try:
+            yield Chain(servers.settings, servers)
+        finally:
+            _drop(servers)
+
+
+def _drop(servers: Servers) -> None:
+    with servers.database.transaction() as connection:
+        connection.execute(f"DROP SCHEMA {servers.settings.schema_name} CASCADE")
+    for collection in servers.qdrant.get_collections().collections:
+        if collection.name.startswith(servers.settings.namespace):
+            servers.qdrant.delete_collection(collection.name)
 
 
 def kindred(settings: Settings, *arguments: str) -> Any:

@@ -6,33 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from chain import NO_EVENT, Chain, chain, kindred
-from running import T0_MS, film, interaction, one, prepare, rows
 
+from chain import NO_EVENT, Chain, chain, kindred
+from kindred.composition import contract
 from kindred.errors import Misconfigured, Outage
 from kindred.events.schema import Contract
 from kindred.history.letters import Filter
 from kindred.history.store import HistoryStore
 from kindred.operations.replay import FOREIGN_TOPIC, Replay
-from kindred.settings import Settings
+from running import T0_MS, film, interaction, one, rows
 
 LETTERS = "SELECT count(*) FROM dead_letter"
 LOGGED = "SELECT user_id, event_id FROM interaction ORDER BY 1, 2"
 
 
 @pytest.fixture
-def here(settings: Settings, tmp_path: Path) -> Iterator[Chain]:
-    with chain(prepare(settings, tmp_path)) as here:
+def here(postgres_url: str, qdrant_url: str, tmp_path: Path) -> Iterator[Chain]:
+    with chain(postgres_url, qdrant_url, tmp_path) as here:
         yield here
 
 
 def terms(here: Chain, **changes: Any) -> Contract:
     """The deployment's contract after a type was declared."""
-    import msgspec
-
-    from kindred.composition import contract
-
     before = contract(here.settings, here.servers.declaration)
     types = before.event_types | {"teleport"}
     return msgspec.structs.replace(before, event_types=types, **changes)
@@ -40,8 +37,6 @@ def terms(here: Chain, **changes: Any) -> Contract:
 
 def replay(here: Chain, wanted: Filter | None = None, **changes: Any) -> dict[str, Any]:
     """As the command, with a declaration that names one more type."""
-    import msgspec
-
     feature = here.servers.declaration.events["watch"]
     declared = msgspec.structs.replace(
         here.servers.declaration, events={**here.servers.declaration.events, "teleport": feature}
@@ -153,9 +148,10 @@ def test_an_interrupted_replay_loses_and_doubles_nothing(
             raise Outage("postgres", "gone")
         return apply(*arguments, **named)
 
-    with monkeypatch.context() as patched, pytest.raises(Outage):
+    with monkeypatch.context() as patched:
         patched.setattr(HistoryStore, "apply", second_fails)
-        replay(here)
+        with pytest.raises(Outage):
+            replay(here)
     assert (one(here.settings, LETTERS), len(rows(here.settings, LOGGED))) == (4, 2)
     assert replay(here) == {"events": 4}
     here.drain()

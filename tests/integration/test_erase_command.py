@@ -9,25 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import NO_EVENT, Chain, chain, kindred
-from proxy import proxied
-from running import T0_MS, interaction, one, prepare, rows
 
+from chain import NO_EVENT, Chain, chain, kindred
 from kindred.errors import Misconfigured
-from kindred.settings import Settings
 from kindred.vectors.index import Index
+from proxy import proxied
+from running import T0_MS, interaction, one, rows
 
 LETTERS = "SELECT count(*) FROM dead_letter"
 
 
 @pytest.fixture
-def prepared(settings: Settings, tmp_path: Path) -> Settings:
-    return prepare(settings, tmp_path)
-
-
-@pytest.fixture
-def here(prepared: Settings) -> Iterator[Chain]:
-    with chain(prepared) as here:
+def here(postgres_url: str, qdrant_url: str, tmp_path: Path) -> Iterator[Chain]:
+    with chain(postgres_url, qdrant_url, tmp_path) as here:
         yield here
 
 
@@ -118,9 +112,10 @@ def test_a_worker_finishes_what_died_before_qdrant(here: Chain, monkeypatch: pyt
     def killed(*_: Any) -> None:
         raise KilledError
 
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched:
         patched.setattr(Index, "write_user_tombstones", killed)
-        kindred(here.settings, "erase", "ann", "--yes")
+        with pytest.raises(KilledError):
+            kindred(here.settings, "erase", "ann", "--yes")
     assert here.point("ann").has_vector  # type: ignore[union-attr]
     assert here.drain() == 1
     assert here.point("ann").erased  # type: ignore[union-attr]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import NO_EVENT, Chain, chain
-from running import one, prepare, rows
 
+from chain import NO_EVENT, Chain, chain
 from kindred.operations.reaping import Reaper
-from kindred.settings import Settings
+from running import one, rows
 
 ERASED_MS = 1_577_836_800_000  # 2020: far longer ago than any tombstone lives
 MAX_BATCH_AGE_SECONDS = 300.0
@@ -21,8 +20,8 @@ LONG_AGO = "UPDATE erasure SET requested_at = now() - interval '2 hours 1 minute
 
 
 @pytest.fixture
-def here(settings: Settings, tmp_path: Path) -> Iterator[Chain]:
-    with chain(prepare(settings, tmp_path)) as here:
+def here(postgres_url: str, qdrant_url: str, tmp_path: Path) -> Iterator[Chain]:
+    with chain(postgres_url, qdrant_url, tmp_path) as here:
         yield here
 
 

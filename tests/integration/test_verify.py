@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import Chain, chain, kindred
-from running import T0_MS, film, many, prepare, rows
 
+from chain import Chain, chain, kindred
 from kindred.operations import verify
 from kindred.operations.verify import Findings, Verification
-from kindred.settings import Settings
+from running import T0_MS, film, many, rows
 
 
 @pytest.fixture
-def here(settings: Settings, tmp_path: Path) -> Iterator[Chain]:
-    with chain(prepare(settings, tmp_path)) as here:
+def here(postgres_url: str, qdrant_url: str, tmp_path: Path) -> Iterator[Chain]:
+    with chain(postgres_url, qdrant_url, tmp_path) as here:
         here.sync(*(here.record("items", str(each), film(str(each), genres=["Drama"])) for each in range(20)))
         here.sync(*(here.record("interactions", e["user_id"], e) for e in many(30, users=10)))
         here.sync(here.record("users", "gone", None), here.record("items", "3", None))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
+from kindred.commands.letter_texts import as_json_row, as_table_row, lines
 from kindred.commands.output import AsJson, console, print_json, print_rows
 from kindred.errors import Misconfigured
 from kindred.settings import load_settings
 
 if TYPE_CHECKING:
     from kindred.composition import Servers
-    from kindred.history.letters import Filter, Letter
+    from kindred.history.letters import Filter
 
 ReasonOption = Annotated[str | None, typer.Option(help="docs/events.md lists the reasons.")]
 TopicOption = Annotated[str | None, typer.Option(help="The topic's physical name.")]
@@ -27,9 +27,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would become o
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 PURGED_AT_ONCE = 5_000
-DETAIL_CHARACTERS = 60
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
@@ -58,10 +56,9 @@ def list_letters(
     with _servers() as servers:
         found = letters.find(servers.database, wanted, limit=limit)
         total = sum(letters.count(servers.database, wanted).values())
-    rows = [_row(letter) for letter in found]
     if as_json:
-        return print_json({"total": total, "letters": rows})
-    return print_rows(f"{len(rows)} of {total} dead letters", [_for_a_table(row) for row in rows])
+        return print_json({"total": total, "letters": [as_json_row(letter) for letter in found]})
+    return print_rows(f"{len(found)} of {total} dead letters", [as_table_row(letter) for letter in found])
 
 
 def show(letter: Annotated[int, typer.Argument(help="The letter's id.")], as_json: AsJson = False) -> None:
@@ -72,11 +69,10 @@ def show(letter: Annotated[int, typer.Argument(help="The letter's id.")], as_jso
         found = letters.read(servers.database, letter)
     if found is None:
         raise Misconfigured(f"There is no dead letter {letter}: see `kindred dead-letters list`.")
-    whole = _row(found) | {"value": readable(found.record.value)}
     if as_json:
-        return print_json(whole)
-    for name, value in whole.items():
-        console.print(f"{name}: {_plain(value)}", markup=False, highlight=False, soft_wrap=True)
+        return print_json(as_json_row(found, with_value=True))
+    for line in lines(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return None
 
 
@@ -130,19 +126,8 @@ def purge(
     found = [{"topic": name, "reason": why, "letters": number} for (name, why), number in counts.items()]
     if as_json:
         return print_json({"dry_run": dry_run, "deleted": deleted, "matching": found})
-    print_rows(f"{total} match", [_for_a_table(row) for row in found])
+    print_rows(f"{total} match", found)
     return console.print(f"{deleted} deleted." if not dry_run else "Nothing was deleted.")
-
-
-def readable(content: bytes | None) -> dict[str, str] | None:
-    """As text where it is text, otherwise as hex."""
-    if content is None:
-        return None
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return {"hex": content.hex()}
-    return {"hex": content.hex()} if _CONTROL.search(text) else {"text": text}
 
 
 def duration(text: str | None) -> timedelta | None:
@@ -180,35 +165,3 @@ def _purge(servers: Servers, wanted: Filter) -> int:
     while number := letters.purge(servers.database, wanted, PURGED_AT_ONCE):
         deleted += number
     return deleted
-
-
-def _row(letter: Letter) -> dict[str, Any]:
-    record = letter.record
-    return {
-        "id": letter.id,
-        "kept_at": letter.created_at,
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "record_at": datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "key": readable(record.key),
-    }
-
-
-def _for_a_table(row: dict[str, Any]) -> dict[str, str]:
-    return {name: escape(_plain(value))[:DETAIL_CHARACTERS] for name, value in row.items()}
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
-    if isinstance(value, dict):
-        return _shown(value["text"]) if "text" in value else f"0x{value['hex']}"
-    return "-" if value is None else str(value)
-
-
-def _shown(text: str) -> str:
-    """On one line; what a terminal would not show as a character of its own, as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

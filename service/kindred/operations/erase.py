@@ -70,17 +70,13 @@ class Eraser:
         if not affected.erased or age_seconds > self.max_batch_age_seconds:  # rule 7
             return
         try:
-            for model in self.index.points.models():
-                self._bury_in(model, affected)
-        except Outage:
+            for model in sorted({*self.index.points.models(), *affected.models}):
+                self.index.write_user_tombstones(
+                    model, affected.erased, affected.revision, affected.erased_at_us
+                )
+        except (Outage, CollectionGone):
             return
         self.history.finish_pending(affected.pending)
-
-    def _bury_in(self, model: str, affected: Affected) -> None:
-        try:
-            self.index.write_user_tombstones(model, affected.erased, affected.revision, affected.erased_at_us)
-        except CollectionGone:  # dropped a moment ago
-            return
 
     def _prove(self, user_id: str, before: Traces) -> Proof:
         found = proof(

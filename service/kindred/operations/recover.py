@@ -2,7 +2,8 @@
 
 In an order in which each step can be repeated until the last one, which makes the loss invisible, is done:
 
-1. the group's offsets, while nobody is in it, go back to where this database has read to, so that what it lost comes again;
+1. the offsets of the group, in which nobody is, go back to where this database has read to, so that what
+   it lost comes again;
 2. erasures that it lost, of which Qdrant still holds the tombstones, are made again: a command leaves no
    record that could come again;
 3. the epoch rises above every revision in Qdrant, and everybody is put into pending_sync.

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from kindred.commands.dead_letters import duration, readable
+from kindred.commands.dead_letters import duration
+from kindred.commands.letter_texts import readable
 from kindred.errors import Misconfigured
 
 
