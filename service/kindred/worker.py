@@ -16,8 +16,9 @@ from kindred.errors import KindredError, Outage, PartitionsTripped
 from kindred.events.source import COMMIT_TIMEOUT_MS, Partition, Source
 from kindred.health import Health
 from kindred.history.store import Affected, HistoryStore
+from kindred.mailbox import Batch, Mailbox
 from kindred.operations.models import Models
-from kindred.pipeline import Applied, Batch, Done, Mailbox, Pipeline
+from kindred.pipeline import Applied, Done, Pipeline
 from kindred.sync import Embedded, Syncer
 
 log = structlog.get_logger()

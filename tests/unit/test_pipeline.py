@@ -13,7 +13,8 @@ from kindred.errors import Misconfigured, Outage
 from kindred.events.schema import Record
 from kindred.events.source import Polled
 from kindred.health import Health
-from kindred.pipeline import Applied, Batch, Mailbox, Pipeline
+from kindred.mailbox import Batch, Mailbox
+from kindred.pipeline import Applied, Pipeline
 
 P0, P1 = ("interactions", 0), ("interactions", 1)
 
