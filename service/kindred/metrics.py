@@ -21,7 +21,7 @@ INTERACTIONS = Counter(
 )
 EVENTS = Counter("kindred_events_total", "Decoded events by type.", ["type"], registry=REGISTRY)
 RECORDS = Counter(
-    "kindred_records_total", "Records synced and committed, by topic.", ["topic"], registry=REGISTRY
+    "kindred_records_total", "Records whose vectors are searchable, by topic.", ["topic"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter(
     "kindred_dead_letters_total", "Records that cannot be events, by reason.", ["reason"], registry=REGISTRY

@@ -58,6 +58,7 @@ class Steps(Protocol):
     def apply(self, batch: Batch) -> Applied: ...
     def embed(self, applied: Applied) -> list[Embedded]: ...
     def upsert(self, embedded: Embedded) -> None: ...
+    def count(self, done: Done) -> None: ...
 
 
 class Stopped(Exception):
@@ -136,7 +137,9 @@ class Pipeline:
             applied, embedded = item
             for each in embedded:
                 self._patiently("qdrant", partial(self._steps.upsert, each))
-            self.done.put(Done(applied, time.time()))
+            done = Done(applied, time.time())
+            self._steps.count(done)
+            self.done.put(done)
 
     def _patiently(self, stage: str, call: Callable[[], T]) -> T:
         """Call until it succeeds, however long a server is away; while stopping, only once."""

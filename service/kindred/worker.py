@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import structlog
 
 from kindred import metrics
 from kindred.errors import KindredError, Outage, PartitionsTripped
+from kindred.events.schema import Record
 from kindred.events.source import COMMIT_TIMEOUT_MS, Partition, Source
 from kindred.health import Health
 from kindred.history.store import Affected, HistoryStore
@@ -111,7 +113,6 @@ class Worker:
         self._uncommitted = _Uncommitted({}, {})
 
     def _note_done(self, done: Done) -> None:
-        _count(done)
         if self._source.owns(done.applied.batch.epochs):
             self._uncommitted.offsets |= done.applied.batch.next_offsets
             self._uncommitted.epochs |= done.applied.batch.epochs
@@ -190,6 +191,13 @@ class Worker:
         if embedded.affected.pending:
             self._pending_under_way = False
 
+    def count(self, done: Done) -> None:
+        """Metrics of a batch, as soon as it is searchable: the polling thread may sleep for a second yet."""
+        if done.applied.affected:  # else it was dropped with its epoch
+            _count_records(done.applied.batch.records, done.at_seconds)
+        for affected in done.applied.affected:
+            _count_affected(affected)
+
     def _pending_batch(self) -> Batch | None:
         now = time.monotonic()
         idle = now - self._pending_read_at < PENDING_INTERVAL_SECONDS
@@ -207,25 +215,25 @@ class Worker:
         return Batch((), {}, pending)
 
 
-def _count(done: Done) -> None:
-    if not done.applied.affected:  # dropped with its epoch
-        return
+def _count_records(records: Sequence[Record], searchable_at_seconds: float) -> None:
     metrics.BATCHES.inc()
-    metrics.BATCH_RECORDS.observe(len(done.applied.batch.records))
-    if done.applied.batch.records:
-        stamps = np.array([record.timestamp_ms for record in done.applied.batch.records], np.float64)
-        metrics.FRESHNESS.observe(np.maximum(done.at_seconds - stamps / 1000, 0.0))
-    for topic, number in Counter(record.topic for record in done.applied.batch.records).items():
+    metrics.BATCH_RECORDS.observe(len(records))
+    if records:
+        stamps = np.array([record.timestamp_ms for record in records], np.float64)
+        metrics.FRESHNESS.observe(np.maximum(searchable_at_seconds - stamps / 1000, 0.0))
+    for topic, number in Counter(record.topic for record in records).items():
         metrics.RECORDS.labels(topic).inc(number)
-    for affected in done.applied.affected:
-        metrics.INTERACTIONS.labels("fresh").inc(affected.fresh)
-        metrics.INTERACTIONS.labels("duplicate").inc(affected.duplicates)
-        metrics.INTERACTIONS.labels("dropped").inc(affected.dropped)
-        metrics.USERS_EMBEDDED.inc(len(affected.histories))
-        metrics.POINTS.labels("user").inc(len(affected.histories) * len(affected.models))
-        metrics.POINTS.labels("item").inc(len(affected.items) * len(affected.models))
-        metrics.POINTS.labels("tombstone").inc(len(affected.erased) + len(affected.removed_items))
-        for reason, number in affected.dead_letters.items():
-            metrics.DEAD_LETTERS.labels(reason).inc(number)
-        for name, number in affected.event_types.items():
-            metrics.EVENTS.labels(name).inc(number)
+
+
+def _count_affected(affected: Affected) -> None:
+    metrics.INTERACTIONS.labels("fresh").inc(affected.fresh)
+    metrics.INTERACTIONS.labels("duplicate").inc(affected.duplicates)
+    metrics.INTERACTIONS.labels("dropped").inc(affected.dropped)
+    metrics.USERS_EMBEDDED.inc(len(affected.histories))
+    metrics.POINTS.labels("user").inc(len(affected.histories) * len(affected.models))
+    metrics.POINTS.labels("item").inc(len(affected.items) * len(affected.models))
+    metrics.POINTS.labels("tombstone").inc(len(affected.erased) + len(affected.removed_items))
+    for reason, number in affected.dead_letters.items():
+        metrics.DEAD_LETTERS.labels(reason).inc(number)
+    for name, number in affected.event_types.items():
+        metrics.EVENTS.labels(name).inc(number)

@@ -14,7 +14,7 @@ from kindred.events.schema import Record
 from kindred.events.source import Polled
 from kindred.health import Health
 from kindred.mailbox import Batch, Mailbox
-from kindred.pipeline import Applied, Pipeline
+from kindred.pipeline import Applied, Done, Pipeline
 
 P0, P1 = ("interactions", 0), ("interactions", 1)
 
@@ -119,6 +119,9 @@ class Steps:
 
     def upsert(self, embedded: Any) -> None:
         self.on_upsert(embedded)
+
+    def count(self, done: Done) -> None:
+        """Nothing to measure here."""
 
 
 def batches(number: int) -> list[Batch]:
