@@ -52,6 +52,10 @@ class Mailbox:
         return len(self._records) >= self._full_at
 
     @property
+    def is_empty(self) -> bool:
+        return not self._records
+
+    @property
     def is_low(self) -> bool:
         return len(self._records) < self._full_at // 2
 

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 STOP_PATIENCE_SECONDS = 5.0
 LAST_COMMIT_TIMEOUT_MS = 1_500
 LAG_INTERVAL_SECONDS = 2.0
+BUSY_PENDING_ROWS = 200
 PENDING_INTERVAL_SECONDS = 1.0
 MAILBOX_BATCHES = 4
 
@@ -156,9 +157,9 @@ class Worker:
     # The pipeline's threads
 
     def next_batch(self, timeout_seconds: float) -> Batch | None:
-        """Records first; pending rows when there are none, so that they never delay a click."""
-        batch = self._mailbox.take(timeout_seconds)
-        return batch if batch is not None else self._pending_batch()
+        """Pending rows in their turn, a few while clicks wait, then records: neither starves the other."""
+        pending = self._pending_batch()
+        return pending if pending is not None else self._mailbox.take(timeout_seconds)
 
     def apply(self, batch: Batch) -> Applied:
         """Records of partitions that trip the breaker are left where they are; the others go on."""
@@ -205,7 +206,7 @@ class Worker:
             return None
         self._pending_read_at = now
         try:
-            pending = self._history.pending(self._batch_size)
+            pending = self._history.pending(self._batch_size if self._mailbox.is_empty else BUSY_PENDING_ROWS)
         except Outage:
             return None
         if not pending:

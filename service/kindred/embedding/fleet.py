@@ -14,7 +14,7 @@ from kindred.history.window import Histories, Item
 
 
 class Fleet:
-    """Embeds with several models at once: the live one, and during a rollout the candidate too.
+    """Embeds with several models at once: every one that the model table says must be written.
 
     Used by one thread. Items must be given in the order in which transactions found them.
     """

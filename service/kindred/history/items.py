@@ -47,6 +47,9 @@ INSERT INTO item_sweep (item, revision) SELECT unnest(%(numbers)s::int[]), %(rev
 ON CONFLICT (item) DO UPDATE SET revision = excluded.revision, changed_at = now()
 """
 # Item writers commit in revision order (locks.ITEMS), so what is above the cursor is all that is new.
+PENDING_ITEMS = """
+SELECT id FROM pending_sync WHERE kind = 'item' AND id = ANY(%(item_ids)s::text[])
+"""
 READ_CHANGED = """
 SELECT number, item_id, title, attributes,
        removed_at IS NOT NULL AND (updated_at IS NULL OR updated_at <= removed_at), revision,
@@ -107,11 +110,13 @@ def write(
     _write_rows(connection, found.rows, revision)
     if found.swept:
         connection.execute(REQUEST_SWEEP, {"numbers": found.swept, "revision": revision})
+    # Its whole write is still under way: a payload alone, at a higher revision, would fence that out.
+    payload_only = found.payload_only - _pending(connection, found.payload_only)
     mentioned = {d.item_id for d in descriptions} | {r.item_id for r in removals}
     created = {item_id for item_id, row in before.items() if row.revision == revision}
     return ItemWrites(
-        embed=frozenset((mentioned | created) - found.payload_only),
-        payload_only=frozenset(found.payload_only),
+        embed=frozenset((mentioned | created) - payload_only),
+        payload_only=frozenset(payload_only),
         seen_first=frozenset(created - mentioned),
     )
 
@@ -140,3 +145,9 @@ def _write_rows(connection: Connection, rows: Sequence[ItemRow], revision: int) 
 
 def _json(attributes: dict[str, Any] | None) -> str | None:
     return None if attributes is None else msgspec.json.encode(attributes).decode()
+
+
+def _pending(connection: Connection, item_ids: set[str]) -> set[str]:
+    if not item_ids:
+        return set()
+    return {row[0] for row in connection.execute(PENDING_ITEMS, {"item_ids": list(item_ids)})}

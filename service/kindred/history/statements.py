@@ -6,7 +6,7 @@ locks, and why it can't deadlock, is in locks.py.
 
 from kindred.history import locks
 
-# Shared until the end of the transaction: `rollout start` takes it exclusively, so that a model which
+# Shared until the end of the transaction: whoever adds a model takes it exclusively, so that one which
 # appears now is seen either by this batch or by the backfill that follows (rule 5).
 LOCK_BATCH = f"SELECT pg_advisory_xact_lock_shared({locks.BATCH})"
 READ_INSTALLATION = """

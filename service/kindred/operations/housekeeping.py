@@ -25,6 +25,7 @@ log = structlog.get_logger()
 SLICE_USERS = 5_000
 SLICE_ITEMS = 2_000
 MOST_PENDING = 20_000  # a sweep waits for the workers rather than flood them
+RETRY_SECONDS = 60.0
 PARTITIONS_INTERVAL_SECONDS = 600.0
 REAPING_INTERVAL_SECONDS = 60.0
 
@@ -75,10 +76,16 @@ class Housekeeping:
         metrics.PENDING.set(sweeps.pending_count(self._database))
 
     def _every(self, name: str, interval_seconds: float, task: Callable[[], None]) -> None:
+        """Run it when it is due. A server that is away delays this task, not those that come after it."""
         now = time.monotonic()
-        if now >= self._due.get(name, 0.0):
+        if now < self._due.get(name, 0.0):
+            return
+        self._due[name] = now + interval_seconds
+        try:
             task()
-            self._due[name] = now + interval_seconds
+        except (Outage, CollectionGone) as outage:
+            self._due[name] = now + min(interval_seconds, RETRY_SECONDS)
+            log.warning("housekeeping_delayed", task=name, reason=str(outage))
 
     def _keep_partitions(self) -> None:
         now = datetime.now(UTC)
