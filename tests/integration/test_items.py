@@ -154,6 +154,17 @@ def test_two_descriptions_in_one_batch_are_never_payload_only(store: HistoryStor
     assert written(affected) == (["film"], [], [])
 
 
+def test_an_item_whose_whole_write_is_pending_is_never_payload_only(
+    database: Database, store: HistoryStore
+) -> None:
+    """Another worker may be writing its vector at a lower revision, which the payload's would fence out."""
+    apply(store, describe("film", 1, "Film", year=1, available=True))
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO pending_sync (kind, id) VALUES ('item', 'film')")
+    affected = apply(store, describe("film", 2, "Film", year=1, available=False))
+    assert written(affected) == (["film"], [], [])
+
+
 def test_a_sweep_is_asked_for_when_what_towers_read_changes(database: Database, store: HistoryStore) -> None:
     apply(store, describe("new", 1, year=1), watch("ann", "seen", 1), describe("same", 1, year=1))
     assert swept(database) == []  # nobody's window can hold an item that this batch made
