@@ -11,8 +11,9 @@ event once, and a vector only ever moves up in revision.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -108,17 +109,14 @@ class Syncer:
     def upsert(self, embedded: Embedded) -> None:
         """Vectors into Qdrant, fenced by the revision. Raises Outage."""
         affected = embedded.affected
-        if time.clock_gettime(time.CLOCK_BOOTTIME) - affected.began_at_seconds > self._max_batch_age_seconds:
-            self._history.request_again(affected)  # an erasure may have come and gone meanwhile (rule 7)
-            return
         for model in affected.models:
-            try:
-                self._write(model, embedded)
-            except CollectionGone:
-                if model in self._history.models():  # else it was retired meanwhile (rule 25)
-                    raise
+            for write in self._writes(model, embedded):
+                if self._is_too_old(affected):  # an erasure may have come and gone meanwhile (rule 7)
+                    return self._history.request_again(affected)
+                self._write(model, write)
         if affected.pending:
             self._history.finish_pending(affected.pending)
+        return None
 
     def _apply(
         self, decoded: Decoded, records: Sequence[Record], pending: Pending, done: list[Affected]
@@ -150,21 +148,33 @@ class Syncer:
             decoded, floor_us=self._contract.floor_us, pending=pending, origin=Origin(offsets)
         )
 
-    def _write(self, model: str, embedded: Embedded) -> None:
-        affected = embedded.affected
+    def _is_too_old(self, affected: Affected) -> bool:
+        now_seconds = time.clock_gettime(time.CLOCK_BOOTTIME)  # counts a suspended machine's time too
+        return now_seconds - affected.began_at_seconds > self._max_batch_age_seconds
+
+    def _write(self, model: str, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except CollectionGone:
+            if model in self._history.models():  # else it was retired meanwhile (rule 25)
+                raise
+
+    def _writes(self, model: str, embedded: Embedded) -> Iterator[Callable[[], None]]:
+        """What this model's collections must hear, one request or a few each."""
+        affected, index, revision = embedded.affected, self._index, embedded.affected.revision
         if len(affected.histories):
-            self._index.write_users(
-                model, affected.histories, embedded.users[model], embedded.seen, affected.revision,
-                embedded_at_us=time.time_ns() // 1000,
-            )  # fmt: skip
+            vectors, now_us = embedded.users[model], time.time_ns() // 1000
+            yield partial(
+                index.write_users, model, affected.histories, vectors, embedded.seen, revision, now_us
+            )
         if affected.erased:
-            self._index.write_user_tombstones(
-                model, affected.erased, affected.revision, affected.erased_at_us
+            yield partial(
+                index.write_user_tombstones, model, affected.erased, revision, affected.erased_at_us
             )
         if affected.items:
-            self._index.write_items(model, affected.items, embedded.items[model], affected.revision)
+            yield partial(index.write_items, model, affected.items, embedded.items[model], revision)
         if affected.payload_items:
-            self._index.write_item_payloads(model, affected.payload_items, affected.revision)
+            yield partial(index.write_item_payloads, model, affected.payload_items, revision)
         if affected.removed_items:
             removed = [item.item_id for item in affected.removed_items]
-            self._index.write_item_tombstones(model, removed, affected.revision)
+            yield partial(index.write_item_tombstones, model, removed, revision)
