@@ -30,7 +30,7 @@ test-all: $(STAMP) lint  ## the same with the slow tests
 
 .PHONY: unit
 unit: $(STAMP)  ## unit tests alone, in seconds
-	$(BIN)/python -m pytest tests/unit -m "not slow" -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" -n 2 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
