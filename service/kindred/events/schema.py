@@ -5,9 +5,8 @@ Design: a batch is decoded once, at the edge; from here on the types are trusted
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -117,6 +116,3 @@ class Contract(msgspec.Struct, frozen=True):
     max_skew_us: int = 300_000_000
     max_value_bytes: int = 65_536
     floor_us: int | None = None  # the log's retention: an interaction before it is TOO_OLD
-
-
-Attributes = Mapping[str, Any]
