@@ -6,8 +6,20 @@ import sys
 
 import typer
 
-from kindred.commands import data, dead_letters, erase, local, operate, query, recover, serve
-from kindred.commands import model as model_commands
+from kindred.commands import (
+    breaker,
+    data,
+    dead_letters,
+    erase,
+    evaluate,
+    local,
+    operate,
+    query,
+    recover,
+    serve,
+    train,
+    verify,
+)
 from kindred.commands.output import explained, fail, silence_clients
 from kindred.errors import KindredError
 
@@ -19,7 +31,20 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for room in (serve, data, model_commands, query, operate, erase, dead_letters, recover, local):
+for room in (
+    serve,
+    data,
+    train,
+    evaluate,
+    query,
+    operate,
+    erase,
+    dead_letters,
+    breaker,
+    recover,
+    verify,
+    local,
+):
     room.register(app)
 
 

@@ -10,7 +10,7 @@ import tomllib
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Role(StrEnum):
 
     POSITIVE = "positive"  # wanted: in the history, and a target to predict
     CONTEXT = "context"  # looked at: in the history, never a target
-    NEGATIVE = "negative"  # disliked: in the history, never a target
+    NEGATIVE = "negative"  # disliked: in the history, never a target, and pushed away in training
 
 
 class Kind(StrEnum):
@@ -60,9 +60,13 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: Kind = Kind.CATEGORY
-    buckets: int = 32
-    width: int = 0
+    buckets: Annotated[int, msgspec.Meta(ge=1, le=2**24)] = 32
+    width: Annotated[int, msgspec.Meta(ge=0, le=2**16)] = 0
     filter: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.kind is Kind.VECTOR) != (self.width > 0):
+            raise ValueError("`width` is the length of a vector, and only a vector has one")
 
 
 class PayloadField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,12 +83,19 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: dict[str, Feature] = {}
     item: dict[str, Feature] = {}
     payload: dict[str, PayloadField] = {}
-    user_id_buckets: int = 0  # hashed user id as a feature of the profile; 0: not used
+    user_id_buckets: Annotated[int, msgspec.Meta(ge=0, le=2**24)] = (
+        0  # hashed user id as a feature of the profile; 0: not used
+    )
 
     @property
     def positive_types(self) -> frozenset[str]:
         """Event types that are targets in training."""
         return frozenset(name for name, event in self.events.items() if event.role is Role.POSITIVE)
+
+    @property
+    def negative_types(self) -> frozenset[str]:
+        """Event types whose items training pushes away from the user."""
+        return frozenset(name for name, event in self.events.items() if event.role is Role.NEGATIVE)
 
     @property
     def seen_types(self) -> frozenset[str]:

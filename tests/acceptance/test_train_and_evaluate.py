@@ -1,4 +1,4 @@
-"""`kindred generate-shop`, `train` and `evaluate`, on a film shop small enough for a test."""
+"""`kindred generate-shop` and `train`, on a film shop small enough for a test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kindred.cli import app
+from kindred.embedding.checkpoint import read_manifest
 from kindred.errors import Misconfigured, ModelMismatch
 
 
@@ -35,23 +36,6 @@ def checkpoint(shop: Path) -> Path:
     return folder
 
 
-def test_a_model_trained_from_a_file_beats_its_baselines_on_later_events(
-    shop: Path, checkpoint: Path
-) -> None:
-    found = kindred("evaluate", checkpoint, "--from", shop)
-    assert found["cases"] == found["held_out"] > 100
-    assert set(found["scorers"]) == {"this model", "item-kNN", "recent popularity", "popularity"}
-    for measures in found["scorers"].values():
-        assert all(0 <= low <= mean <= high <= 1 for mean, low, high in measures.values())
-    assert found["gain"]["NDCG@10"][0] > 0
-
-
-def test_nothing_held_out_is_said(shop: Path, tmp_path: Path) -> None:
-    kindred("train", "--from", shop, "--output", tmp_path / "m", "--epochs", 1)
-    with pytest.raises(Misconfigured, match="holdout"):
-        kindred("evaluate", tmp_path / "m", "--from", shop)
-
-
 def test_if_missing_leaves_a_valid_checkpoint_alone(checkpoint: Path) -> None:
     before = (checkpoint / "manifest.json").read_bytes()
     assert kindred("train", "--generated", "--if-missing", "--output", checkpoint)["trained"] is False
@@ -74,6 +58,37 @@ def test_the_generated_shop_trains_a_model_without_any_file(tmp_path: Path) -> N
     found = kindred("train", "--generated", *small, "--if-missing", "--output", tmp_path / "m")
     assert found["trained"] is True
     assert found["interactions"] > 800
+
+
+def test_a_retrained_model_stays_in_the_space_of_the_one_it_is_aligned_to(
+    shop: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    few = ("--from", shop, "--epochs", 1, "--seed", 5)
+    found = kindred("train", *few, "--align-to", checkpoint, "--output", tmp_path / "m")
+    assert found["space_of"] == read_manifest(checkpoint).name != found["model"]
+    other = kindred("train", *few, "--align-to", checkpoint, "--output", tmp_path / "n", "--dimension", 32)
+    assert other["space_of"] == other["model"]
+    assert "d = 64, these 32" in other["note"]
+
+
+def test_what_cannot_be_aligned_to_is_said_before_anything_is_read_or_written(tmp_path: Path) -> None:
+    nowhere = ("--align-to", tmp_path / "nowhere", "--from", tmp_path / "nowhere.jsonl")
+    with pytest.raises(ModelMismatch, match="cannot be read"):
+        kindred("train", *nowhere, "--output", tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_with_nothing_to_go_on_with_starts(tmp_path: Path) -> None:
+    small = ("--shop-events", 1_000, "--epochs", 1)
+    assert kindred("train", "--generated", *small, "--resume", "--output", tmp_path / "m")["epochs"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("loss", ["sampled", "in-batch", "triplet"])
+def test_each_loss_can_be_chosen(tmp_path: Path, loss: str) -> None:
+    small = ("--shop-events", 1_000, "--epochs", 1, "--loss", loss)
+    kindred("train", "--generated", *small, "--output", tmp_path / "m")
+    assert read_manifest(tmp_path / "m").training.options["loss"] == loss
 
 
 @pytest.mark.parametrize("place", [[], ["--generated", "--from", "postgres"]])

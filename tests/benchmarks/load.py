@@ -18,6 +18,7 @@ from kindred.composition import history_store, opened
 from kindred.declaration import load
 from kindred.embedding import checkpoint
 from kindred.embedding.model import untrained
+from kindred.events.access import client_options
 from kindred.history.migrate import migrate
 from kindred.settings import Settings
 
@@ -108,7 +109,7 @@ class Events:
 
 def produce(settings: Settings, events: Iterator[tuple[bytes, bytes]]) -> None:
     """As fast as the producer goes."""
-    producer = KafkaProducer(**settings.kafka.client_options(), linger_ms=20, batch_size=262_144)
+    producer = KafkaProducer(**client_options(settings.kafka), linger_ms=20, batch_size=262_144)
     for key, value in events:
         producer.send(settings.topic(settings.kafka.interactions_topic), key=key, value=value)
     producer.flush()

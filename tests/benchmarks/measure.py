@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from kindred.embedding.embedder import Embedder
+from kindred.events.access import client_options
 from kindred.history.window import Histories, Item
 from kindred.settings import Settings
 
@@ -194,7 +195,7 @@ def embedded_per_second(settings: Settings, console: Console, users: int = 4_000
 
 def produce_steadily(settings: Settings, events: load.Events, rate: int, seconds: int) -> None:
     """`rate` events a second, in steps of 5 ms."""
-    producer = KafkaProducer(**settings.kafka.client_options(), linger_ms=0)
+    producer = KafkaProducer(**client_options(settings.kafka), linger_ms=0)
     topic = settings.topic(settings.kafka.interactions_topic)
     began, sent = time.perf_counter(), 0
     made = list(events.make(rate * seconds))

@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 from rich.console import Console
 
 from kindred.embedding.embedder import Embedder
+from kindred.events.access import client_options
 from kindred.history.window import Histories, Item
 from kindred.settings import Settings
 
@@ -27,7 +28,7 @@ def events_per_second(settings: Settings, events: load.Events, count: int, conso
     embedder = Embedder.load(settings.checkpoint)
     embedder.update_items([Item(n, str(n), None, load.film(n), False, 1, 0.0) for n in range(1, 10_001)])
     consumer = KafkaConsumer(
-        **settings.kafka.client_options(),
+        **client_options(settings.kafka),
         group_id=settings.topic("naive"),
         enable_auto_commit=False,
         auto_offset_reset="earliest",

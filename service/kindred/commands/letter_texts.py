@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
+from kindred.commands.output import visible
 
 if TYPE_CHECKING:
     from kindred.history.letters import Letter
@@ -36,7 +36,7 @@ def as_json_row(letter: Letter, *, with_value: bool = False) -> dict[str, Any]:
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "record_at": datetime.fromtimestamp(record.timestamp_ms / 1000, UTC).isoformat(),
+        "record_at": _moment(record.timestamp_ms),
         "reason": letter.reason,
         "detail": letter.detail,
         "key": readable(record.key),
@@ -51,8 +51,8 @@ def as_table_row(letter: Letter) -> dict[str, str]:
         "id": str(letter.id),
         "kept at": f"{letter.created_at:%Y-%m-%d %H:%M}",
         "reason": letter.reason,
-        "record": escape(f"{record.topic}[{record.partition}] @{record.offset}"),
-        "key": escape(_plain(readable(record.key))[:KEY_CHARACTERS]),
+        "record": f"{record.topic}[{record.partition}] @{record.offset}",
+        "key": _plain(readable(record.key))[:KEY_CHARACTERS],
     }
 
 
@@ -62,12 +62,14 @@ def lines(letter: Letter) -> Iterator[str]:
         yield f"{name}: {_plain(value)}"
 
 
+def _moment(timestamp_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat()
+    except (ValueError, OverflowError):  # a producer sets what it likes, no calendar holds it
+        return f"{timestamp_ms} ms"
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return _visible(value["text"]) if "text" in value else f"0x{value['hex']}"
-    return "-" if value is None else str(value)
-
-
-def _visible(text: str) -> str:
-    """On one line; what a terminal would not show as a character of its own, as its escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return visible(value["text"]) if "text" in value else f"0x{value['hex']}"
+    return "-" if value is None else visible(str(value))

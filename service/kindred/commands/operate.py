@@ -6,8 +6,9 @@ import sys
 from typing import Any
 
 import typer
+from rich.markup import escape
 
-from kindred.commands.output import AsJson, console, print_json
+from kindred.commands.output import AsJson, console, print_json, visible
 from kindred.settings import load_settings
 
 MARKS = {"ok": "[green]ok[/]  ", "warning": "[yellow]warn[/]", "wrong": "[red]FAIL[/]"}
@@ -43,6 +44,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _print(finding: Any) -> None:
-    console.print(f"{MARKS[finding.state]} [bold]{finding.subject}[/]: {finding.says}", soft_wrap=True)
+    says = escape(visible(finding.says))
+    console.print(
+        f"{MARKS[finding.state]} [bold]{finding.subject}[/]: {says}", soft_wrap=True, highlight=False
+    )
     if finding.advice:
         console.print(f"       {finding.advice}", soft_wrap=True, style="yellow", markup=False)

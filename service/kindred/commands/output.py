@@ -11,8 +11,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kindred.errors import KindredError, Outage
+from kindred.safe_text import visible as visible
 
 console = Console()
 progress_console = Console(stderr=True)
@@ -27,17 +29,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """One JSON document on standard output; what a terminal would obey instead of showing is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n")
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table with one column for each key of the first row."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None)
+    """A table with one column for each key of the first row. Values are shown as they are: no markup."""
+    table = Table(
+        title=Text(visible(title)), title_justify="left", title_style="bold", header_style="dim", box=None
+    )
     for column in rows[0] if rows else ():
         table.add_column(column)
     for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
+        table.add_row(*(Text(visible(_shown(value))) for value in row.values()))
     console.print(table)
 
 
@@ -45,7 +50,7 @@ def fail(message: str) -> NoReturn:
     """Say what is wrong and what to do, and end with exit code 1."""
     progress_console.print("error", style="bold red", end=" ")
     # A message is no markup: `interactions[0]` and `kindred[worker]` would lose their brackets.
-    progress_console.print(message, highlight=False, soft_wrap=True, markup=False)
+    progress_console.print(visible(message), highlight=False, soft_wrap=True, markup=False)
     sys.exit(1)
 
 

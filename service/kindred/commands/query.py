@@ -5,18 +5,32 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from kindred.client import Answer, KindredClient, parse_filter
-from kindred.commands.output import AsJson, console, print_json, print_rows
+from kindred.commands.output import AsJson, console, print_json, print_rows, visible
 from kindred.errors import UnknownUser
 from kindred.settings import load_settings
+from kindred.vectors.connection import connect
 
-User = Annotated[str, typer.Argument(help="A user id.")]
-ItemId = Annotated[str, typer.Argument(help="An item id.")]
+
+def _utf8(value: str | list[str] | None) -> str | list[str] | None:
+    """An argument may be any bytes, an id or a name not."""
+    try:
+        "".join(value or "").encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("this is not UTF-8") from None
+    return value
+
+
+User = Annotated[str, typer.Argument(help="A user id.", callback=_utf8)]
+ItemId = Annotated[str, typer.Argument(help="An item id.", callback=_utf8)]
 Limit = Annotated[int, typer.Option(min=1, max=1000)]
 Filters = Annotated[
     list[str] | None,
-    typer.Option("--filter", help="genres=Drama, year>=1990, country=DE,AT; repeat for more."),
+    typer.Option(
+        "--filter", help="genres=Drama, year>=1990, country=DE,AT; repeat for more.", callback=_utf8
+    ),
 ]
 HEADINGS = {
     "personal": "from this user's history",
@@ -81,22 +95,15 @@ def history(user: User, limit: Limit = 20, as_json: AsJson = False) -> None:
     if as_json:
         return print_json(found)
     erased = f", erased at {found['erased_at']}" if found["erased_at"] else ""
-    console.print(
-        f"[bold]User {user}[/]: {found['history_length']} interactions, revision {found['revision']}{erased}"
-    )
-    console.print(f"profile: {found['profile'] or 'none'}")
+    says = f"{found['history_length']} interactions, revision {found['revision']}{erased}"
+    console.print(f"[bold]User {escape(visible(user))}[/]: {says}", soft_wrap=True)
+    console.print(f"profile: {found['profile'] or 'none'}", markup=False, soft_wrap=True)
     return print_rows("newest first", found["interactions"])
 
 
 def _client() -> KindredClient:
     settings = load_settings()
-    key = settings.qdrant.api_key
-    return KindredClient(
-        settings.qdrant.url,
-        api_key=key.get_secret_value() if key else None,
-        namespace=settings.namespace,
-        timeout_seconds=settings.qdrant.timeout_seconds,
-    )
+    return KindredClient(client=connect(settings.qdrant), namespace=settings.namespace)
 
 
 def _print(title: str, answer: Answer, as_json: bool) -> None:

@@ -1,8 +1,7 @@
-"""`kindred recover` and `kindred verify`: after Postgres or Qdrant has lost something."""
+"""`kindred recover`: after Postgres has lost something."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,23 +12,13 @@ from kindred.settings import load_settings
 
 if TYPE_CHECKING:
     from kindred.operations.recover import Plan, Recovered
-    from kindred.operations.verify import Findings
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-ADVICE = {
-    "missing": "--repair writes it",
-    "stale": "--repair writes it again",
-    "ahead": "Postgres has lost history: `kindred recover`",
-    "not_a_tombstone": "--repair buries it",
-    "a_tombstone": "--repair writes it again",
-    "surplus": "--repair deletes it",
-}
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the program."""
+    """Add this command to the program."""
     app.command()(recover)
-    app.command()(verify)
 
 
 def recover(
@@ -37,8 +26,12 @@ def recover(
     offsets_set_by_hand: Annotated[
         bool, typer.Option("--offsets-set-by-hand", help="Leave the group's offsets alone.")
     ] = False,
+    accept_offsets: Annotated[
+        bool,
+        typer.Option("--accept-offsets", help="Nothing was lost: somebody moved the offsets forward."),
+    ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also where Qdrant is not ahead, as after a small loss.")
+        bool, typer.Option("--force", help="Also where no loss shows, as of a command's work.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,35 +45,15 @@ def recover(
         index = Index(servers.qdrant, servers.names, servers.declaration)
         recovery = Recovery(settings, servers.database, history_store(servers), index)
         plan = recovery.plan()
-        going = not dry_run and (plan.is_needed or force)
+        accepting = accept_offsets and not dry_run
+        if accepting:
+            recovery.accept_offsets(plan)
+        going = not (dry_run or accepting) and (plan.is_needed or force or offsets_set_by_hand)
         done = recovery.run(plan, offsets_set_by_hand=offsets_set_by_hand) if going else None
     if as_json:
-        return print_json(_facts(plan, done))
+        return print_json(_facts(plan, done) | {"accepted": accepting})
     _print_plan(plan)
-    return _print_done(done)
-
-
-def verify(
-    repair: Annotated[bool, typer.Option("--repair", help="Have workers write again what is wrong.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Compare Qdrant with Postgres, beside running workers; exit code 1 if anything differs."""
-    from kindred.composition import opened
-    from kindred.history import models
-    from kindred.history.migrate import check_version
-    from kindred.operations.verify import Verification
-    from kindred.vectors.points import Points
-
-    with opened(load_settings(), "kindred-verify") as servers:
-        check_version(servers.database)
-        points = Points(servers.qdrant, servers.names)
-        written = [row.name for row in models.read(servers.database)]
-        findings = Verification(servers.database, points, repairs=repair).run(written)
-    if as_json:
-        print_json(_differences(findings, repair))
-    else:
-        _print_findings(findings, repair)
-    sys.exit(1 if findings.faults else 0)
+    return _say("These offsets are taken as read; start the workers.") if accepting else _print_done(done)
 
 
 def _facts(plan: Plan, done: Recovered | None) -> dict[str, Any]:
@@ -132,27 +105,6 @@ def _by_hand(plan: Plan) -> list[str]:
 
 def _named(offsets: Mapping[tuple[str, int], int]) -> dict[str, int]:
     return {f"{topic}[{partition}]": offset for (topic, partition), offset in sorted(offsets.items())}
-
-
-def _differences(findings: Findings, repair: bool) -> dict[str, Any]:
-    return {
-        "compared": dict(findings.compared),
-        "repair_requested": repair,
-        "faults": [
-            {"model": key[0], "kind": key[1], "fault": key[2], "count": n, "examples": findings.examples[key]}
-            for key, n in findings.faults.items()
-        ],
-    }
-
-
-def _print_findings(findings: Findings, repair: bool) -> None:
-    compared = ", ".join(f"{number} {kind}s" for kind, number in findings.compared.items()) or "nothing"
-    _say(f"Compared {compared}: {'equal' if not findings.faults else 'they differ'}.")
-    for (model, kind, fault), number in findings.faults.items():
-        examples = ", ".join(map(repr, findings.examples[model, kind, fault]))
-        _say(f"  {model}: {number} {kind}(s) {fault} ({examples}); {ADVICE[fault]}")
-    if repair and findings.faults:
-        _say("Repair was asked for: workers write what is missing or wrong; run this again afterwards.")
 
 
 def _say(line: str) -> None:

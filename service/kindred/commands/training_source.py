@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,10 @@ From = Annotated[
     str | None,
     typer.Option("--from", help="`postgres`, or a file of JSON lines as docs/events.md has it; - is stdin."),
 ]
+DataSetName = Annotated[
+    str | None, typer.Option("--dataset", help="ml-100k, ml-1m or deskdrop instead, from --data-dir.")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of that data set's own files.")]
 Generated = Annotated[bool, typer.Option("--generated", help="The generated film shop instead.")]
 ShopEvents = Annotated[int | None, typer.Option(help="Size of the generated shop.", min=500)]
 ShopSeed = Annotated[int, typer.Option(help="Of the generated shop.")]
@@ -27,19 +32,25 @@ ShopSeed = Annotated[int, typer.Option(help="Of the generated shop.")]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The person's choice: exactly one of a place and the generated shop."""
+    """The person's choice: exactly one of a place, the generated shop and a public data set."""
 
     place: str | None
     generated: bool
     shop_events: int | None
     shop_seed: int
+    dataset: str | None = None
+    data_dir: Path | None = None
 
     def read(self, settings: Settings) -> tuple[EventLog, Declaration]:
         """The events, and what they mean. Raises Misconfigured, Outage."""
-        if self.generated == (self.place is not None):
-            raise Misconfigured("Say where the events are: --from postgres, --from FILE, or --generated.")
+        if self.generated + (self.place is not None) + (self.dataset is not None) != 1:
+            raise Misconfigured(
+                "Say where the events are: --from postgres, --from FILE, --generated, or --dataset NAME."
+            )
         if self.generated:
             return _generated(self.shop_events, self.shop_seed)
+        if self.dataset is not None:
+            return _public(self.dataset, self.data_dir)
         return _from_postgres(settings) if self.place == POSTGRES else _from_file(str(self.place), settings)
 
 
@@ -52,13 +63,23 @@ def _generated(events: int | None, seed: int) -> tuple[EventLog, Declaration]:
     return build_log(dataset.in_time_order()), dataset.declaration
 
 
-def _from_postgres(settings: Settings) -> tuple[EventLog, Declaration]:
-    from kindred.composition import opened
-    from kindred.history.log import read_events
+def _public(name: str, directory: Path | None) -> tuple[EventLog, Declaration]:
+    from kindred.local import datasets
     from kindred.training.dataset import build_log
 
-    with opened(settings, "kindred-train") as servers:
-        return build_log(read_events(servers.database)), servers.declaration
+    if directory is None:
+        raise Misconfigured(f"Where are the files of {name}? Name their folder with --data-dir.")
+    dataset = datasets.load(name, directory)
+    return build_log(dataset.in_time_order()), dataset.declaration
+
+
+def _from_postgres(settings: Settings) -> tuple[EventLog, Declaration]:
+    from kindred.composition import opened
+    from kindred.history.log import opened_log
+    from kindred.training.copied_log import copied_log
+
+    with opened(settings, "kindred-train") as servers, opened_log(servers.database) as reader:
+        return copied_log(reader), servers.declaration
 
 
 def _from_file(path: str, settings: Settings) -> tuple[EventLog, Declaration]:

@@ -7,63 +7,42 @@ and names nothing outside the directory. The model's name comes from its date an
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
 from safetensors import SafetensorError
-from safetensors.torch import load as parse_tensors
-from safetensors.torch import save as dump_tensors
 
 from kindred.declaration import as_dict, from_dict
+from kindred.embedding import plain_files, soundness, weights
+from kindred.embedding.anchor import Anchor
+from kindred.embedding.anchor import dump as dump_anchor
+from kindred.embedding.anchor import parse as parse_anchor
 from kindred.embedding.features import Vocabulary
-from kindred.embedding.model import Model, build
-from kindred.embedding.options import TowerOptions
-from kindred.errors import ModelMismatch
+from kindred.embedding.manifest import (
+    ANCHOR_IDS,
+    ANCHOR_VECTORS,
+    FORMAT,
+    VOCABULARY,
+    WEIGHTS,
+    FileEntry,
+    HeldOut,
+    Lineage,
+    Manifest,
+    TrainingRange,
+    TrainingRun,
+    fault,
+)
+from kindred.embedding.model import Model, blank
+from kindred.embedding.plain_files import refusal
+from kindred.errors import Misconfigured
+from kindred.safe_text import visible
 
-FORMAT = 1
 MANIFEST = "manifest.json"
-WEIGHTS = "model.safetensors"
-VOCABULARY = "vocabulary.json"
-_FILES = frozenset({WEIGHTS, VOCABULARY})
 _MAX_MANIFEST_BYTES = 4 * 2**20
-_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
-
-
-class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file of the checkpoint must be."""
-
-    sha256: str
-    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**36)]
-
-
-class TrainingRange(msgspec.Struct, frozen=True):
-    """The log that a model was trained on; times in microseconds since the Unix epoch."""
-
-    interactions: int = 0
-    users: int = 0
-    items: int = 0
-    first_us: int | None = None
-    last_us: int | None = None
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything about a model but its numbers."""
-
-    format: int
-    name: str
-    created_at: str  # RFC 3339
-    dimension: int
-    max_length: int
-    towers: TowerOptions
-    declaration: dict[str, Any]
-    trained_on: TrainingRange
-    metrics: dict[str, float]
-    files: dict[str, FileEntry]
+_LONGEST_REASON = 200
 
 
 def save(
@@ -73,9 +52,19 @@ def save(
     now: datetime,
     trained_on: TrainingRange | None = None,
     metrics: dict[str, float] | None = None,
+    held_out: HeldOut | None = None,
+    training: TrainingRun | None = None,
+    lineage: Lineage | None = None,
+    anchor: Anchor | None = None,
 ) -> Manifest:
-    """Write a checkpoint to `directory`, replacing what is there, by one rename at the end."""
-    contents = {WEIGHTS: _weights(model), VOCABULARY: msgspec.json.encode(model.encoder.vocabulary)}
+    """Write a checkpoint to `directory`, replacing one that is there, by one rename at the end."""
+    check_replaceable(directory)
+    contents = {
+        WEIGHTS: weights.dump(model.towers),
+        VOCABULARY: msgspec.json.encode(model.encoder.vocabulary),
+    }
+    if anchor is not None:
+        contents |= dump_anchor(anchor)
     files = {name: _entry(content) for name, content in contents.items()}
     manifest = Manifest(
         format=FORMAT,
@@ -88,10 +77,22 @@ def save(
         trained_on=trained_on or TrainingRange(),
         metrics=metrics or {},
         files=files,
+        held_out=held_out or HeldOut(),
+        training=training or TrainingRun(),
+        lineage=lineage or Lineage(),
     )
     contents[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     _write_directory(directory, contents)
     return manifest
+
+
+def check_replaceable(directory: Path) -> None:
+    """Raises Misconfigured where something else than a checkpoint would be lost, or a link be replaced."""
+    if directory.is_symlink():
+        raise Misconfigured(f"{directory} is a link: name the folder itself for the checkpoint.")
+    is_free = not directory.exists() or (directory.is_dir() and not any(directory.iterdir()))
+    if not is_free and not (directory / MANIFEST).is_file():
+        raise Misconfigured(f"{directory} is there and no checkpoint: name another folder, or empty it.")
 
 
 def load(directory: Path) -> tuple[Model, Manifest]:
@@ -99,72 +100,61 @@ def load(directory: Path) -> tuple[Model, Manifest]:
     manifest = read_manifest(directory)
     contents = {name: _read_verified(directory, name, entry) for name, entry in manifest.files.items()}
     try:
-        vocabulary = msgspec.json.decode(contents[VOCABULARY], type=Vocabulary)
-        model = build(from_dict(manifest.declaration), vocabulary, manifest.towers)
-        model.towers.load_state_dict(parse_tensors(contents[WEIGHTS]))
-    except (msgspec.DecodeError, SafetensorError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelMismatch(
-            f"The checkpoint {directory} does not fit together ({reason}): {_RETRY}"
-        ) from error
-    return model, manifest
+        return assembled(manifest, contents[VOCABULARY], contents[WEIGHTS]), manifest
+    except _UNSOUND as error:
+        raise refusal(directory, f"does not fit together ({_reason(error)})") from error
+
+
+def load_anchor(directory: Path) -> Anchor | None:
+    """What holds the checkpoint's vector space in place; None where it has none. Raises ModelMismatch."""
+    manifest = read_manifest(directory)
+    if ANCHOR_IDS not in manifest.files:
+        return None
+    names = (ANCHOR_IDS, ANCHOR_VECTORS)
+    try:
+        return parse_anchor({name: _read_verified(directory, name, manifest.files[name]) for name in names})
+    except (KeyError, *_UNSOUND) as error:
+        raise refusal(directory, f"has no sound anchor ({_reason(error)})") from error
 
 
 def read_manifest(directory: Path) -> Manifest:
     """The manifest alone, its fields checked, the files not. Raises ModelMismatch."""
-    content = _read(directory, MANIFEST, _MAX_MANIFEST_BYTES)
+    path = directory / MANIFEST
+    content = plain_files.read(path, limit_bytes=_MAX_MANIFEST_BYTES)
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise ModelMismatch(f"{directory / MANIFEST} is not a manifest ({error}): {_RETRY}") from error
-    fault = _fault(manifest)
-    if fault:
-        raise ModelMismatch(f"{directory / MANIFEST} {fault}: {_RETRY}")
+    except _UNSOUND as error:
+        raise refusal(path, f"is not a manifest ({_reason(error)})") from error
+    if found := fault(manifest):
+        raise refusal(path, found)
     return manifest
 
 
-_RETRY = "copy the checkpoint again, or train a new one with `kindred train`."
+def assembled(manifest: Manifest, vocabulary: bytes, weights_content: bytes) -> Model:
+    """The model in these bytes. Raises one of many errors where they do not belong together."""
+    declaration = from_dict(manifest.declaration)
+    known = msgspec.json.decode(vocabulary, type=Vocabulary)
+    soundness.check(known, declaration)
+    model = blank(declaration, known, manifest.towers)
+    weights.fill(model.towers, weights_content)
+    return model
 
 
-def _fault(manifest: Manifest) -> str | None:
-    if manifest.format != FORMAT:
-        return f"has format {manifest.format}, this version of Kindred reads format {FORMAT}"
-    if not _NAME.fullmatch(manifest.name):
-        return f"gives the model the name {manifest.name!r}, which cannot be part of a collection's name"
-    if set(manifest.files) != _FILES:
-        return f"lists the files {sorted(manifest.files)} instead of {sorted(_FILES)}"
-    sizes = (manifest.dimension, manifest.max_length)
-    if sizes != (manifest.towers.dimension, manifest.towers.max_length):
-        return "contradicts itself about dimension or length"
-    if manifest.towers.width % manifest.towers.heads:
-        return "has towers whose heads do not divide their width"
-    return None
+# All that the parsers raise; RuntimeError also for JSON nested too deep, ValueError for text not in UTF-8.
+_UNSOUND = (msgspec.DecodeError, SafetensorError, RuntimeError, ValueError)
+
+
+def _reason(error: Exception) -> str:
+    # Some parsers repeat what they could not read, which may be anything, of any length.
+    return visible(" ".join(str(error).split())[:_LONGEST_REASON]) or type(error).__name__
 
 
 def _read_verified(directory: Path, name: str, entry: FileEntry) -> bytes:
-    content = _read(directory, name, entry.bytes)
-    if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise ModelMismatch(f"{directory / name} is not the file that its manifest describes: {_RETRY}")
-    return content
-
-
-def _read(directory: Path, name: str, limit_bytes: int) -> bytes:
     path = directory / name
-    if path.is_symlink():
-        raise ModelMismatch(f"{path} is a link; a checkpoint holds plain files only: {_RETRY}")
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit_bytes + 1)
-    except OSError as error:
-        raise ModelMismatch(f"{path} cannot be read ({error.strerror}): {_RETRY}") from error
-    if len(content) > limit_bytes:
-        raise ModelMismatch(f"{path} is larger than the {limit_bytes} bytes it may have: {_RETRY}")
+    content = plain_files.read(path, limit_bytes=entry.bytes)
+    if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise refusal(path, "is not the file that its manifest describes")
     return content
-
-
-def _weights(model: Model) -> bytes:
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.towers.state_dict().items()}
-    return dump_tensors(weights)
 
 
 def _entry(content: bytes) -> FileEntry:

@@ -1,7 +1,7 @@
 """What the towers read, as numpy arrays: the one module that training and serving both encode with.
 
 A window is the newest interactions before some moment. It depends on nothing else: no clock, no
-position within a longer history (the first gap of a window is unknown, positions count backwards).
+position within a longer history (the first gap of a window is unknown; the towers see distances only).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Vocabulary(msgspec.Struct, frozen=True):
 def fit_vocabulary(
     declaration: Declaration,
     item_ids: Iterable[str],
-    items: Sequence[Attributes],
-    profiles: Sequence[Attributes],
+    items: Iterable[Attributes],
+    profiles: Iterable[Attributes],
 ) -> Vocabulary:
     """Learn from the ids and attributes of a training log; event types are the declared ones."""
     return Vocabulary(
@@ -51,8 +51,8 @@ def fit_vocabulary(
 class Events:
     """Interactions of many users as flat columns, in the towers' own numbers (0: unknown)."""
 
-    rows: NDArray[np.int64]  # (total,) rows of the item table
-    types: NDArray[np.int64]  # (total,)
+    rows: NDArray[np.signedinteger[Any]]  # (total,) rows of the item table
+    types: NDArray[np.signedinteger[Any]]  # (total,)
     times_us: NDArray[np.int64]  # (total,) ascending within a user
 
 
@@ -63,7 +63,6 @@ class Windows:
     rows: NDArray[np.int64]  # (n, S)
     types: NDArray[np.int64]  # (n, S)
     gaps: NDArray[np.int64]  # (n, S) bucket of the logarithmic gap to the interaction before
-    positions: NDArray[np.int64]  # (n, S) 0 for the newest, 1 for the one before, …
     lengths: NDArray[np.int64]  # (n,)
 
 
@@ -75,12 +74,11 @@ def encode_windows(events: Events, starts: NDArray[np.int64], ends: NDArray[np.i
     index = np.where(real, starts[:, None] + columns, 0)
     if not len(events.rows):
         empty = np.zeros(real.shape, np.int64)
-        return Windows(empty, empty, empty, empty, lengths)
+        return Windows(empty, empty, empty, lengths)
     return Windows(
-        rows=np.where(real, events.rows[index], 0),
-        types=np.where(real, events.types[index], 0),
+        rows=np.where(real, events.rows[index], np.int64(0)),
+        types=np.where(real, events.types[index], np.int64(0)),
         gaps=_gap_buckets(events.times_us[index], real),
-        positions=np.where(real, lengths[:, None] - 1 - columns, 0),
         lengths=lengths,
     )
 

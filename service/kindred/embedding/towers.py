@@ -3,24 +3,29 @@
 Letters in shapes: n items or users, S interactions in a window, w width, d dimension, h heads.
 
 Item tower:  bag of tokens -> representation r (w) -> output projection (d), any length.
-User tower:  profile prefix, then r + type + gap + position of each interaction -> causal transformer
-             (pre-norm, Xiong 2020) -> at each position the user as of that moment (d), unit length.
+User tower:  profile prefix, then r + type + gap of each interaction -> causal transformer (pre-norm,
+             Xiong 2020; rotary positions, Su 2021) -> at each position the user as of that moment (d),
+             unit length.
 Score = dot product of the two, the temperature already within the item's vector.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kindred.embedding.attention import attended, turned, turns
+from kindred.embedding.dropout import dropped
 from kindred.embedding.features import GAP_BUCKETS, UNKNOWN, FeatureEncoder, Windows
 from kindred.embedding.options import TowerOptions
 from kindred.embedding.vocabulary import AttributeEncoder, Bags
 
 _INITIAL_SCALE = 0.05
+_GATE_SCALE = 0.02  # so that gates begin half open
 
 
 class Towers(nn.Module):
@@ -37,7 +42,8 @@ class TokenBag(nn.Module):
 
     def __init__(self, encoder: AttributeEncoder, width: int) -> None:
         super().__init__()
-        self.tokens = nn.Parameter(torch.randn(encoder.token_count, width) * _INITIAL_SCALE)
+        self.tokens = nn.Parameter(torch.empty(encoder.token_count, width))
+        nn.init.normal_(self.tokens, std=_INITIAL_SCALE)
         self.vectors = nn.Linear(encoder.vector_width, width, bias=False) if encoder.vector_width else None
 
     def forward(self, bags: Bags, id_dropout: float = 0.0) -> Tensor:
@@ -86,19 +92,22 @@ class ItemTower(nn.Module):
 
 
 class UserTower(nn.Module):
-    """A causal transformer (as SASRec, Kang and McAuley 2018) behind a profile prefix."""
+    """A causal transformer (as SASRec, Kang and McAuley 2018) behind a profile prefix.
+
+    Only distances between interactions are seen, so a target in the middle of a training window is
+    predicted just as if it were asked for in serving.
+    """
 
     def __init__(self, options: TowerOptions, encoder: FeatureEncoder) -> None:
         super().__init__()
         self.profile = TokenBag(encoder.users, options.width)
         self.types = nn.Embedding(encoder.type_count, options.width)
         self.gaps = nn.Embedding(GAP_BUCKETS, options.width)
-        self.positions = nn.Embedding(options.max_length, options.width)
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.blocks))
-        self.norm = nn.RMSNorm(options.width)
+        self.norm = nn.LayerNorm(options.width, bias=False)
         self.output = nn.Linear(options.width, options.dimension, bias=False)
-        self._dropout = options.dropout
-        for table in (self.types, self.gaps, self.positions):
+        self._dropout, self._head_width = options.dropout, options.width // options.heads
+        for table in (self.types, self.gaps):
             nn.init.normal_(table.weight, std=_INITIAL_SCALE)
 
     def forward(self, profiles: Tensor, windows: Windows, items: Tensor) -> Tensor:
@@ -108,17 +117,19 @@ class UserTower(nn.Module):
         rows index. Whatever stands behind a row's length is padding, and its output means nothing.
         """
         tokens = self._tokens(profiles, windows, items)
+        angles = turns(tokens.shape[1], self._head_width, tokens.device)
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, angles)
         return self._unit(tokens)
 
     def newest(self, profiles: Tensor, windows: Windows, items: Tensor) -> Tensor:
         """The user after the whole window: (n, d). `forward` at each row's last position, but leaner."""
         tokens = self._tokens(profiles, windows, items)
+        angles = turns(tokens.shape[1], self._head_width, tokens.device)
         for block in list(self.blocks)[:-1]:
-            tokens = block(tokens)
+            tokens = block(tokens, angles)
         last: Block = self.blocks[-1]  # type: ignore[assignment]
-        return self._unit(last.newest(tokens, _tensor(windows.lengths, tokens.device)))
+        return self._unit(last.newest(tokens, angles, _tensor(windows.lengths, tokens.device)))
 
     def _tokens(self, profiles: Tensor, windows: Windows, items: Tensor) -> Tensor:
         """The input sequence: (n, 1 + S, w)."""
@@ -126,8 +137,7 @@ class UserTower(nn.Module):
         history = functional.embedding(_tensor(windows.rows, device), items)
         history = history + self.types(_tensor(windows.types, device))
         history += self.gaps(_tensor(windows.gaps, device))
-        history += self.positions(_tensor(windows.positions, device))
-        return _drop_channels(torch.cat([profiles[:, None], history], dim=1), self._dropout, self.training)
+        return dropped(torch.cat([profiles[:, None], history], dim=1), self._dropout, self.training)
 
     def _unit(self, tokens: Tensor) -> Tensor:
         # Normalised in full precision: consumers rely on unit length.
@@ -135,29 +145,33 @@ class UserTower(nn.Module):
 
 
 class Block(nn.Module):
-    """Causal self-attention and a feed-forward layer, each on a residual path.
+    """Causal self-attention and a feed-forward layer, each on a gated residual path.
 
-    RMSNorm and no biases (as PaLM, Chowdhery 2022): measured, a bias costs a CPU a pass over memory.
+    No biases (as PaLM, Chowdhery 2022): measured, a bias costs a CPU a pass over memory. Layer norm
+    because torch has it as one operation on a CPU; RMSNorm is several.
     """
 
     def __init__(self, options: TowerOptions) -> None:
         super().__init__()
         width, self._heads, self._dropout = options.width, options.heads, options.dropout
         self._head_width = width // options.heads
-        self.attention_norm = nn.RMSNorm(width)
+        self.attention_norm = nn.LayerNorm(width, bias=False)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.attention_output = nn.Linear(width, width, bias=False)
-        self.feed_forward_norm = nn.RMSNorm(width)
+        self.attention_gate = nn.Linear(width, width, bias=False)
+        self.feed_forward_norm = nn.LayerNorm(width, bias=False)
         self.expand = nn.Linear(width, options.feed_forward, bias=False)
         self.contract = nn.Linear(options.feed_forward, width, bias=False)
+        self.feed_forward_gate = nn.Linear(width, width, bias=False)
+        for gate in (self.attention_gate, self.feed_forward_gate):
+            nn.init.normal_(gate.weight, std=_GATE_SCALE)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, angles: Tensor) -> Tensor:
         """(n, 1 + S, w) -> the same. Padding stands last, so being causal is all the masking needed."""
         query, key, value = self._split(self.qkv(self.attention_norm(tokens)))
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self._finish(tokens, mixed)
+        return self._finish(tokens, attended(turned(query, angles), turned(key, angles), value))
 
-    def newest(self, tokens: Tensor, last: Tensor) -> Tensor:
+    def newest(self, tokens: Tensor, angles: Tensor, last: Tensor) -> Tensor:
         """(n, 1 + S, w) -> (n, w): `forward` at position `last` (n,) alone, with a single query."""
         rows = torch.arange(len(tokens), device=tokens.device)
         normed = self.attention_norm(tokens)
@@ -166,7 +180,9 @@ class Block(nn.Module):
         key_value = functional.linear(normed, self.qkv.weight[width:])
         (query,), (key, value) = self._split(query[:, None]), self._split(key_value)
         visible = torch.arange(tokens.shape[1], device=tokens.device) <= last[:, None]
-        mixed = functional.scaled_dot_product_attention(query, key, value, visible[:, None, None])
+        mixed = functional.scaled_dot_product_attention(
+            turned(query, angles[last, None, None]), turned(key, angles), value, visible[:, None, None]
+        )
         return self._finish(tokens[rows, last][:, None], mixed)[:, 0]
 
     def _split(self, projected: Tensor) -> tuple[Tensor, ...]:
@@ -176,20 +192,15 @@ class Block(nn.Module):
         return heads.permute(2, 0, 3, 1, 4).unbind(0)
 
     def _finish(self, tokens: Tensor, mixed: Tensor) -> Tensor:
-        attended = self.attention_output(mixed.transpose(1, 2).flatten(2))
-        tokens = tokens + _drop_channels(attended, self._dropout, self.training)
+        update = self.attention_output(mixed.transpose(1, 2).flatten(2))
+        tokens = self._added(tokens, update, self.attention_gate)
         expanded = functional.relu_(self.expand(self.feed_forward_norm(tokens)))
-        return tokens + _drop_channels(self.contract(expanded), self._dropout, self.training)
+        return self._added(tokens, self.contract(expanded), self.feed_forward_gate)
+
+    def _added(self, tokens: Tensor, update: Tensor, gate: nn.Module) -> Tensor:
+        # The residual itself says how much of the update it takes (LiGR, Borisyuk 2024).
+        return torch.addcmul(tokens, dropped(update, self._dropout, self.training), gate(tokens).sigmoid())
 
 
-def _drop_channels(tokens: Tensor, share: float, training: bool) -> Tensor:
-    # One mask for all positions of a sequence (Gal and Ghahramani 2016): on a CPU, drawing one random
-    # number for each element costs as much as the matrix products.
-    if not training or not share:
-        return tokens
-    n, _, width = tokens.shape
-    return tokens * functional.dropout(torch.ones(n, 1, width, device=tokens.device), share)
-
-
-def _tensor(array: NDArray[np.int64] | NDArray[np.float32], device: torch.device) -> Tensor:
+def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device)

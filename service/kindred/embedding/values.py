@@ -51,7 +51,8 @@ def grams(value: Any) -> list[str]:
 def vector(value: Any, width: int) -> NDArray[np.float32]:
     """(width,) finite numbers; zeros for whatever is none."""
     try:
-        parsed = np.asarray(value, np.float32)
+        with np.errstate(over="ignore"):  # infinite, then: it counts as missing
+            parsed = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         return np.zeros(width, np.float32)
     fits = parsed.shape == (width,) and bool(np.isfinite(parsed).all())

@@ -7,8 +7,9 @@ no token, so an entity that nobody described is its identity alone. Vectors stay
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,24 +49,44 @@ class Bags:
         return Bags(self.tokens[index], self.weights[index], offsets, self.vectors[entities])
 
 
-def fit(features: Mapping[str, Feature], entities: Sequence[Attributes]) -> dict[str, FeatureVocabulary]:
+def joined(parts: Sequence[Bags]) -> Bags:
+    """All entities of several bags, one part after another."""
+    starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
+    return Bags(
+        tokens=np.concatenate([part.tokens for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+        offsets=np.concatenate([part.offsets + start for part, start in zip(parts, starts, strict=False)]),
+        vectors=np.concatenate([part.vectors for part in parts]),
+    )
+
+
+def fit(features: Mapping[str, Feature], entities: Iterable[Attributes]) -> dict[str, FeatureVocabulary]:
     """Learn each attribute's vocabulary; categories come most frequent first, ties by value."""
-    return {name: _fit_one(name, feature, entities) for name, feature in features.items()}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in features}
+    numbers = {name: array("d") for name in features}
+    for entity in entities:
+        for name, feature in features.items():
+            if feature.kind is Kind.CATEGORY:
+                counts[name].update(values.single(entity.get(name)))
+            elif feature.kind is Kind.MULTI_CATEGORY:
+                counts[name].update(list(values.spread(entity.get(name))))
+            elif feature.kind is Kind.NUMBER and (number := values.number(entity.get(name))) is not None:
+                numbers[name].append(number)
+    return {
+        name: FeatureVocabulary(
+            values=_most_frequent_first(counts[name]),
+            edges=_quantile_edges(np.array(numbers[name]), feature.buckets),
+        )
+        for name, feature in features.items()
+    }
 
 
-def _fit_one(name: str, feature: Feature, entities: Sequence[Attributes]) -> FeatureVocabulary:
-    if feature.kind in (Kind.CATEGORY, Kind.MULTI_CATEGORY):
-        spread = values.spread if feature.kind is Kind.MULTI_CATEGORY else values.single
-        counts = Counter(value for entity in entities for value in spread(entity.get(name)))
-        return FeatureVocabulary(values=sorted(counts, key=lambda value: (-counts[value], value)))
-    if feature.kind is Kind.NUMBER:
-        numbers = [value for entity in entities if (value := values.number(entity.get(name))) is not None]
-        return FeatureVocabulary(edges=_quantile_edges(numbers, feature.buckets))
-    return FeatureVocabulary()
+def _most_frequent_first(counts: Counter[str]) -> list[str]:
+    return sorted(counts, key=lambda value: (-counts[value], value))
 
 
-def _quantile_edges(numbers: list[float], buckets: int) -> list[float]:
-    if not numbers:
+def _quantile_edges(numbers: NDArray[np.float64], buckets: int) -> list[float]:
+    if not len(numbers):
         return []
     inner = np.linspace(0, 1, buckets + 1)[1:-1]
     return [float(edge) for edge in np.unique(np.quantile(numbers, inner))]

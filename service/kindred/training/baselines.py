@@ -1,13 +1,33 @@
-"""What a model must beat, on the same fresh histories: popularity and item-kNN."""
+"""What a model must beat, on the same fresh histories: popularity in its kinds, and item-kNN."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from kindred.declaration import Declaration
 from kindred.history.window import Histories
 from kindred.training.event_log import EventLog, has_type, ranges
+
+_MOST_VALUES = 200  # of an attribute that get a popularity of their own
+_CELLS_AT_ONCE = 20_000_000  # of the similarity matrix while its neighbours are chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a history counts: its newest positives, each older one `decay` times less."""
+
+    newest: int = 10
+    decay: float = 0.8
+
+
+NEWEST_TEN = Reading()
 
 
 class Popularity:
@@ -18,39 +38,134 @@ class Popularity:
         times_us = log.times_us[positive]
         age_us = times_us.max(initial=0) - times_us
         weights = np.exp2(-age_us / half_life_us)
-        counts = np.bincount(log.items[positive], weights, minlength=len(log.item_ids))
-        self._scores = counts.astype(np.float32)
+        self.counts = np.bincount(log.items[positive], weights, minlength=len(log.item_ids))
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        return np.tile(self._scores, (len(histories), 1))
+        return np.tile(self.counts.astype(np.float32), (len(histories), 1))
+
+
+class PopularityWithin:
+    """Popularity among users who share one attribute's value; overall popularity breaks ties.
+
+    A value that nobody else has, or none, gets overall popularity; so do all but the commonest values.
+    """
+
+    def __init__(self, log: EventLog, declaration: Declaration, attribute: str) -> None:
+        self._attribute = attribute
+        counts = Counter(map(self._value, log.profiles))
+        commonest = [value for value, _ in counts.most_common(_MOST_VALUES) if value is not None]
+        self._rows = {value: row for row, value in enumerate(commonest, start=1)}  # 0: overall
+        positive = has_type(log, declaration.positive_types)
+        rows = np.array([self._row(profile) for profile in log.profiles], np.int64)
+        shape = (1 + len(commonest), len(log.item_ids))
+        cells = rows[log.users[positive]] * shape[1] + log.items[positive]
+        taken = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+        overall = taken.sum(axis=0)
+        taken[0] = 0
+        self._scores = (taken + overall / (overall.max(initial=0) + 1)).astype(np.float32)
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        chosen: NDArray[np.float32] = self._scores[[self._row(profile) for profile in histories.profiles]]
+        return chosen
+
+    def _value(self, profile: Mapping[str, Any]) -> str | None:
+        value = profile.get(self._attribute)
+        return None if value is None else str(value)
+
+    def _row(self, profile: Mapping[str, Any]) -> int:
+        return self._rows.get(self._value(profile) or "", 0)
+
+
+class LivePopularity:
+    """Popularity kept up to date, as an item's payload has it: decayed counts up to each moment.
+
+    The others' counts end where training ended; this one knows what everybody did until a second ago.
+    """
+
+    def __init__(self, log: EventLog, declaration: Declaration, half_life_us: float) -> None:
+        positive = np.flatnonzero(has_type(log, declaration.positive_types))
+        in_time = positive[np.argsort(log.times_us[positive], kind="stable")]
+        self._items, self._times_us = log.items[in_time], log.times_us[in_time]
+        self._item_count, self._half_life_us = len(log.item_ids), half_life_us
+
+    def scores_at(self, histories: Histories, times_us: NDArray[np.int64]) -> NDArray[np.float32]:
+        scores = np.empty((len(times_us), self._item_count), np.float32)
+        counts, done, at_us = np.zeros(self._item_count), 0, 0
+        for row in np.argsort(times_us, kind="stable"):
+            now_us = times_us[row]
+            until = int(np.searchsorted(self._times_us, now_us))
+            counts *= np.exp2((at_us - now_us) / self._half_life_us)
+            ages_us = now_us - self._times_us[done:until]
+            weights = np.exp2(-ages_us / self._half_life_us)
+            counts += np.bincount(self._items[done:until], weights, minlength=self._item_count)
+            scores[row], done, at_us = counts, until, now_us
+        return scores
 
 
 class ItemKnn:
     """Cosine similarity of items by the users who took both (Sarwar 2001), to the newest few.
 
-    Dense: for catalogues up to some 20,000 items.
+    Each item keeps its `neighbours` nearest, so memory grows with the catalogue, not with its square.
     """
 
-    def __init__(self, log: EventLog, declaration: Declaration, newest: int = 10, decay: float = 0.8) -> None:
-        positive = has_type(log, declaration.positive_types)
-        taken = np.zeros((len(log.user_ids), len(log.item_ids)), np.float32)
-        taken[log.users[positive], log.items[positive]] = 1.0
-        norms = np.maximum(np.linalg.norm(taken, axis=0), 1.0)
-        self._similarity = ((taken.T @ taken) / np.outer(norms, norms)).astype(np.float32)
-        np.fill_diagonal(self._similarity, 0.0)
-        self._newest, self._decay = newest, decay
+    def __init__(
+        self,
+        log: EventLog,
+        declaration: Declaration,
+        reading: Reading = NEWEST_TEN,
+        neighbours: int = 500,
+    ) -> None:
+        self.reading = reading
+        self._similarity = _nearest(taken(log, declaration), neighbours)
         self._positive_types = declaration.positive_types
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        """(n, items): similarities to the newest positives, each older one counting `decay` times less."""
-        wanted = np.array([name in self._positive_types for name in histories.type_names], bool)
-        positive = wanted[histories.types] if len(histories.types) else np.zeros(0, bool)
-        before = np.concatenate([[0], np.cumsum(positive)])
-        items, ends = histories.items[positive], before[histories.offsets[1:]]
-        starts = np.maximum(before[histories.offsets[:-1]], ends - self._newest)
-        index, offsets = ranges(starts, ends)
-        rows = np.repeat(np.arange(len(ends)), np.diff(offsets))
-        weights = np.zeros((len(ends), len(self._similarity)), np.float32)
-        np.add.at(weights, (rows, items[index]), self._decay ** (ends[rows] - 1 - index))
-        scores: NDArray[np.float32] = weights @ self._similarity
+        """(n, items): sums of similarities to what the history's `reading` holds."""
+        weights = newest_positives(histories, self._positive_types, self._similarity.shape[0], self.reading)
+        scores: NDArray[np.float32] = (weights @ self._similarity).toarray()
         return scores
+
+
+def taken(log: EventLog, declaration: Declaration) -> sparse.csr_array:
+    """(users, items): 1 for each pair that a positive event joins."""
+    positive = has_type(log, declaration.positive_types)
+    pairs = np.unique(log.users[positive] * len(log.item_ids) + log.items[positive])
+    users, items = np.divmod(pairs, len(log.item_ids))
+    shape = (len(log.user_ids), len(log.item_ids))
+    return sparse.csr_array((np.ones(len(pairs), np.float32), (users, items)), shape)
+
+
+def newest_positives(
+    histories: Histories, positive_types: frozenset[str], item_count: int, reading: Reading
+) -> sparse.csr_array:
+    """(n, items): weights of each history's newest positives, 1 for the newest of all."""
+    wanted = np.array([name in positive_types for name in histories.type_names], bool)
+    positive = wanted[histories.types] if len(histories.types) else np.zeros(0, bool)
+    before = np.concatenate([[0], np.cumsum(positive)])
+    items, ends = histories.items[positive], before[histories.offsets[1:]]
+    starts = np.maximum(before[histories.offsets[:-1]], ends - reading.newest)
+    index, offsets = ranges(starts, ends)
+    rows = np.repeat(np.arange(len(ends)), np.diff(offsets))
+    weights = (reading.decay ** (ends[rows] - 1 - index)).astype(np.float32)
+    return sparse.csr_array((weights, (rows, items[index])), (len(ends), item_count))
+
+
+def _nearest(pairs: sparse.csr_array, neighbours: int) -> sparse.csr_array:
+    """(items, items): each row's `neighbours` largest cosines, itself left out."""
+    norms = np.maximum(np.sqrt(pairs.sum(axis=0)), 1.0)
+    unit = sparse.csc_array(pairs / norms)
+    rows = max(1, _CELLS_AT_ONCE // max(pairs.shape[1], 1))
+    blocks = [
+        _largest(unit[:, start : start + rows].T @ unit, start, neighbours)
+        for start in range(0, pairs.shape[1], rows)
+    ]
+    return sparse.vstack(blocks, format="csr")
+
+
+def _largest(cosines: sparse.csr_array, first_item: int, neighbours: int) -> sparse.csr_array:
+    dense = cosines.toarray().astype(np.float32)
+    dense[np.arange(len(dense)), first_item + np.arange(len(dense))] = 0.0
+    if neighbours < dense.shape[1]:
+        least = -np.partition(-dense, neighbours - 1, axis=1)[:, neighbours - 1 : neighbours]
+        dense[dense < least] = 0.0
+    return sparse.csr_array(dense)

@@ -7,8 +7,9 @@ A case is one event of the log; its user's history is everything before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from kindred.history.window import Histories
 from kindred.training.event_log import EventLog, has_type, ranges, target_events
 
 _CHUNK_CASES = 512
+_CHUNK_SCORES = 10_000_000  # cases x items that are scored at once, 4 bytes each
+
+Events = NDArray[np.int64]  # (n,) positions in the log's columns
 
 
 class Scorer(Protocol):
@@ -26,6 +30,14 @@ class Scorer(Protocol):
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
         """(n, items): higher is better."""
+
+
+@runtime_checkable
+class LiveScorer(Protocol):
+    """One that also knows what everybody else did until a moment."""
+
+    def scores_at(self, histories: Histories, times_us: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(n, items) as of each history's own time (n,)."""
 
 
 class ModelScorer:
@@ -42,43 +54,126 @@ class ModelScorer:
         return scores
 
 
-def leave_one_out(log: EventLog, declaration: Declaration) -> NDArray[np.int64]:
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Of n cases: each target's rank (1 is best), and the k best items in no order (-1: fewer compete)."""
+
+    ranks: NDArray[np.int64]  # (n,)
+    best: NDArray[np.int64]  # (n, k)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who competes. `items` (m,): only these, and the target; None: all. `seen`: seen items as well."""
+
+    items: NDArray[np.bool_] | None = None
+    seen: bool = False
+
+
+class Judge:
+    """Ranks cases of one log, in chunks of bounded memory; `on_cases` hears the size of each chunk."""
+
+    def __init__(
+        self, log: EventLog, declaration: Declaration, on_cases: Callable[[int], None] = lambda count: None
+    ) -> None:
+        self.log, self.declaration = log, declaration
+        self._seen = has_type(log, declaration.seen_types)
+        self._on_cases = on_cases
+        self._chunk = int(np.clip(_CHUNK_SCORES // max(len(log.item_ids), 1), 1, _CHUNK_CASES))
+
+    def rank(
+        self,
+        cases: Events,
+        scorer: Scorer | LiveScorer,
+        *,
+        ends: Events | None = None,
+        rules: Rules = Rules(),
+        best: int = 0,
+    ) -> Ranking:
+        """Rank each case's item, and find the `best` so many.
+
+        `ends` (n,): the scorer sees each history only before this event of the same user, instead of
+        before the case; what was seen is left out all the same.
+        """
+        read = cases if ends is None else ends
+        steps = range(0, len(cases), self._chunk)
+        parts = [
+            self._chunk_at(slice(at, at + self._chunk), cases, scorer, read, rules, best) for at in steps
+        ]
+        return Ranking(
+            np.concatenate([np.zeros(0, np.int64), *(part.ranks for part in parts)]),
+            np.concatenate([np.zeros((0, best), np.int64), *(part.best for part in parts)]),
+        )
+
+    def _chunk_at(
+        self, at: slice, cases: Events, scorer: Scorer | LiveScorer, ends: Events, rules: Rules, best: int
+    ) -> Ranking:
+        chunk = cases[at]
+        targets = self.log.items[chunk]
+        scores = self._scores(scorer, chunk, ends[at])
+        competing = (
+            np.ones(scores.shape, bool) if rules.items is None else np.tile(rules.items, (len(chunk), 1))
+        )
+        if not rules.seen:
+            competing[self._seen_by(chunk)] = False
+        competing[np.arange(len(chunk)), targets] = True
+        self._on_cases(len(chunk))
+        return Ranking(_ranks(scores, competing, targets), _best(scores, competing, best))
+
+    def _scores(self, scorer: Scorer | LiveScorer, cases: Events, ends: Events) -> NDArray[np.float32]:
+        histories = self.log.histories(ends)
+        if isinstance(scorer, LiveScorer):
+            return scorer.scores_at(histories, self.log.times_us[cases])
+        return scorer.scores(histories)
+
+    def _seen_by(self, cases: Events) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Rows and items: what each case's user had seen before it."""
+        users = np.searchsorted(self.log.offsets, cases, side="right") - 1
+        history, offsets = ranges(self.log.offsets[users], cases)
+        rows = np.repeat(np.arange(len(cases)), np.diff(offsets))
+        marked = self._seen[history]
+        return rows[marked], self.log.items[history[marked]]
+
+
+def ranks(log: EventLog, declaration: Declaration, cases: Events, scorer: Scorer) -> NDArray[np.int64]:
+    """Rank of each case's item (1 is best) among the items that its user had not seen."""
+    return Judge(log, declaration).rank(cases, scorer).ranks
+
+
+def _ranks(
+    scores: NDArray[np.float32], competing: NDArray[np.bool_], targets: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    own = scores[np.arange(len(targets)), targets]
+    # Not below, rather than at least: a NaN must never look good.
+    counts: NDArray[np.int64] = (competing & ~(scores < own[:, None])).sum(axis=1)
+    return counts
+
+
+def _best(scores: NDArray[np.float32], competing: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+    if not k:
+        return np.zeros((len(scores), 0), np.int64)
+    lowest_first = np.where(competing, scores, -np.inf)
+    best = np.argpartition(lowest_first, -k, axis=1)[:, -k:] if k < scores.shape[1] else _all(scores)
+    found = np.full((len(scores), k), -1)
+    found[:, : best.shape[1]] = np.where(np.take_along_axis(competing, best, 1), best, -1)
+    return found
+
+
+def _all(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    return np.tile(np.arange(scores.shape[1]), (len(scores), 1))
+
+
+def leave_one_out(log: EventLog, declaration: Declaration) -> Events:
     """The newest target of each user: the customary split, which lets models see the future."""
     events = np.flatnonzero(target_events(log, declaration))
-    users = log.users[events]
-    newest: NDArray[np.int64] = events[np.diff(users, append=-1) != 0]
+    newest: Events = events[np.diff(log.users[events], append=-1) != 0]
     return newest
 
 
-def from_time(log: EventLog, declaration: Declaration, time_us: int) -> NDArray[np.int64]:
+def from_time(log: EventLog, declaration: Declaration, time_us: int) -> Events:
     """Every target at or after a moment: the honest split, for a model trained on what was before."""
-    late: NDArray[np.int64] = np.flatnonzero(target_events(log, declaration) & (log.times_us >= time_us))
+    late: Events = np.flatnonzero(target_events(log, declaration) & (log.times_us >= time_us))
     return late
-
-
-def ranks(
-    log: EventLog, declaration: Declaration, cases: NDArray[np.int64], scorer: Scorer
-) -> NDArray[np.int64]:
-    """Rank of each case's item (1 is best) among the items that its user had not seen."""
-    seen = has_type(log, declaration.seen_types)
-    chunks = [cases[start : start + _CHUNK_CASES] for start in range(0, len(cases), _CHUNK_CASES)]
-    ranked = [_rank_chunk(log, seen, chunk, scorer.scores(log.histories(chunk))) for chunk in chunks]
-    return np.concatenate(ranked) if ranked else np.zeros(0, np.int64)
-
-
-def _rank_chunk(
-    log: EventLog, seen: NDArray[np.bool_], cases: NDArray[np.int64], scores: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    rows = np.arange(len(cases))
-    own = scores[rows, log.items[cases]]
-    at_least = scores >= own[:, None]
-    users = np.searchsorted(log.offsets, cases, side="right") - 1
-    history, offsets = ranges(log.offsets[users], cases)
-    history_rows = np.repeat(rows, np.diff(offsets))[seen[history]]
-    at_least[history_rows, log.items[history[seen[history]]]] = False
-    at_least[rows, log.items[cases]] = True  # itself: the best rank is 1
-    ranked: NDArray[np.int64] = at_least.sum(axis=1)
-    return ranked
 
 
 def metrics(ranked: NDArray[np.int64], cutoffs: tuple[int, ...] = (10, 100)) -> dict[str, float]:
@@ -103,28 +198,3 @@ def discounted(ranked: NDArray[np.int64], k: int) -> NDArray[np.float64]:
 def reciprocal(ranked: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n,) 1 / rank."""
     return 1.0 / ranked
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean, and the bounds that hold it with 95 % confidence."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def bootstrap(
-    values: NDArray[np.float64], groups: NDArray[np.int64] | None = None, seed: int = 0, draws: int = 1_000
-) -> Interval:
-    """Percentile bootstrap of a mean (Efron 1979); pass differences of pairs to compare two scorers.
-
-    With `groups` (n,), users, say, whole groups are drawn: one user's cases are not independent.
-    """
-    numbers = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    sizes, sums = np.bincount(numbers), np.bincount(numbers, weights=values)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(sizes), (draws, len(sizes)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high))

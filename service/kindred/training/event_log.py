@@ -1,17 +1,26 @@
-"""The log that trains a model, as columns: numpy arrays, sorted by user and time."""
+"""The log that trains a model, as columns: numpy arrays, sorted by user and time.
+
+Users, items and types are numbered in the order of their sorted names, so the same events make the same
+log wherever they were read. The columns may be memory-mapped: nothing here copies them whole without need.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
-from kindred.embedding.checkpoint import TrainingRange
+from kindred.embedding.manifest import TrainingRange
 from kindred.history.window import Histories, Item
+
+T = TypeVar("T", bound=np.generic)
+
+SLICE_EVENTS = 2**20  # what a pass over a whole log holds in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class EventLog:
     items: NDArray[np.int32]  # (events,)
     types: NDArray[np.int16]  # (events,)
     times_us: NDArray[np.int64]  # (events,)
+    from_start: NDArray[np.bool_]  # (n,) whether the user's first event is in it: retention drops the oldest
 
     def __len__(self) -> int:
         return len(self.items)
@@ -46,14 +56,37 @@ class EventLog:
 
     def where(self, kept: NDArray[np.bool_]) -> EventLog:
         """Only the events marked in `kept` (events,)."""
-        counts = np.bincount(self.users[kept], minlength=len(self.user_ids))
+        counts = np.zeros(len(self.user_ids), np.int64)
+        active, firsts = self._active()
+        counts[active] = np.add.reduceat(kept, firsts, dtype=np.int64) if len(firsts) else 0
+        from_start = self.from_start.copy()
+        from_start[active] &= kept[firsts]
         return replace(
             self,
             offsets=np.concatenate([[0], np.cumsum(counts)]),
             items=self.items[kept],
             types=self.types[kept],
             times_us=self.times_us[kept],
+            from_start=from_start,
         )
+
+    def cut_events(self) -> NDArray[np.int64]:
+        """First events in this log that are not their user's first: something before them was dropped."""
+        active, firsts = self._active()
+        cut: NDArray[np.int64] = firsts[~self.from_start[active]]
+        return cut
+
+    def _active(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Users with events, and the first event of each."""
+        active = np.flatnonzero(np.diff(self.offsets))
+        return active, self.offsets[active]
+
+    def slices(self) -> Iterator[tuple[slice, slice]]:
+        """Consecutive users and their events, about a million events at a time."""
+        starts = np.arange(0, len(self), SLICE_EVENTS)
+        users = np.unique(np.append(np.searchsorted(self.offsets, starts), len(self.user_ids)))
+        for first, end in pairwise(users.tolist()):
+            yield slice(first, end), slice(self.offsets[first], self.offsets[end])
 
     def time_at(self, share: float) -> int:
         """The moment before which this share of all events lies."""
@@ -108,7 +141,16 @@ def ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[
 def has_type(log: EventLog, names: frozenset[str]) -> NDArray[np.bool_]:
     """(events,) whether each event's type is one of these."""
     chosen = np.array([name in names for name in log.type_names], bool)
-    return chosen[log.types] if len(log) else np.zeros(0, bool)
+    return looked_up(chosen, log.types)
+
+
+def looked_up(table: NDArray[T], index: NDArray[np.signedinteger[Any]]) -> NDArray[T]:
+    """`table[index]`, without numpy's copy of the whole index as 8-byte integers."""
+    found = np.empty(len(index), table.dtype)
+    for start in range(0, len(index), SLICE_EVENTS):
+        part = slice(start, start + SLICE_EVENTS)
+        found[part] = table[index[part]]
+    return found
 
 
 def target_events(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
@@ -116,14 +158,27 @@ def target_events(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
 
     An item seen before is left out of recommendations, so there is no asking for it.
     """
+    return new_to_user(log, declaration) & has_type(log, declaration.positive_types)
+
+
+def new_to_user(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
+    """(events,) no event before it was one after which the item counts as seen."""
     seen = has_type(log, declaration.seen_types)
-    pairs = log.users * len(log.item_ids) + log.items
-    order = np.argsort(pairs, kind="stable")
-    counts: NDArray[np.int64] = (
-        np.cumsum(seen[order]) - seen[order]
-    )  # seen events before this one, over all pairs so far
-    starts = np.flatnonzero(np.diff(pairs[order], prepend=-1))
-    within_pair: NDArray[np.int64] = counts - np.repeat(counts[starts], np.diff(starts, append=len(order)))
     fresh = np.empty(len(log), bool)
-    fresh[order] = within_pair == 0
-    return fresh & has_type(log, declaration.positive_types)
+    for users, events in log.slices():
+        lengths = np.diff(log.offsets[users.start : users.stop + 1])
+        pairs = np.repeat(np.arange(len(lengths)), lengths) * len(log.item_ids) + log.items[events]
+        fresh[events] = ~_any_before(seen[events], pairs)
+    return fresh
+
+
+def _any_before(marked: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(k,) whether an earlier entry of the same group is marked."""
+    order = np.argsort(groups, kind="stable")
+    marked_in_order = marked[order].astype(np.int64)
+    before = np.cumsum(marked_in_order) - marked_in_order  # over all groups so far
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    within = before - np.repeat(before[starts], np.diff(starts, append=len(order)))
+    found = np.empty(len(marked), bool)
+    found[order] = within > 0
+    return found

@@ -2,48 +2,56 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_CHUNK_ROWS = 512
+_CHUNK_ROWS = 256
+_LARGEST_LOGIT = 80.0  # float32 and bfloat16 hold exp of no more than 88
 
 
-def full_softmax(users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over the whole catalogue.
+def full_softmax(users: Tensor, items: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Mean cross-entropy over the whole catalogue, its large products in `dtype`.
 
     Its gradient is computed along with it, chunk by chunk, so that the (P, N) logits never exist at
     once: on a CPU that is twice as fast, for a chunk stays in the cache (as Liger's fused linear
     cross-entropy does on a GPU, Hsu 2024).
     """
-    loss: Tensor = _FusedCrossEntropy.apply(users, items, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FusedCrossEntropy.apply(users, items, targets, dtype)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, users: Tensor, items: Tensor, targets: Tensor, dtype: torch.dtype) -> Tensor:
+        # Of all N columns only the products and one power are taken; the division by a row's mass and
+        # the target's own share are left to the small (P, d) sides.
+        small = bool(users.norm(dim=1).amax() * items.norm(dim=1).amax() < _LARGEST_LOGIT)
+        own = items[targets]
+        # A power of 2 is cheaper than one of e.
+        rows, powers, columns = users.to(dtype), (items.T / math.log(2)).to(dtype), items.to(dtype)
         to_users, to_items = torch.empty_like(users), torch.zeros_like(items)
-        total = users.new_zeros(())
+        log_mass = users.new_empty(len(users), 1)
         for start in range(0, len(users), _CHUNK_ROWS):
             chunk = slice(start, start + _CHUNK_ROWS)
-            logits, wanted = users[chunk] @ items.T, targets[chunk, None]
-            peak = logits.amax(1, keepdim=True)
-            right = logits.gather(1, wanted) - peak
-            mass = logits.sub_(peak).exp_().sum(1, keepdim=True)
-            total += (mass.log() - right).sum()
-            error = logits.div_(mass).scatter_add_(1, wanted, -torch.ones_like(mass))
-            torch.mm(error, items, out=to_users[chunk])
-            to_items.addmm_(error.T, users[chunk])
-        ctx.save_for_backward(to_users / len(users), to_items / len(users))
-        return total / len(users)
+            logits = rows[chunk] @ powers
+            peak = logits.new_zeros(()) if small else logits.amax(1, keepdim=True)
+            shares = logits.exp2_() if small else logits.sub_(peak).exp2_()
+            mass = shares.sum(1, keepdim=True, dtype=users.dtype)
+            log_mass[chunk] = mass.log() + peak * math.log(2)
+            to_users[chunk] = (shares @ columns) / mass
+            to_items += shares.T @ (users[chunk] / mass).to(dtype)
+        to_items.index_add_(0, targets, users, alpha=-1)
+        ctx.save_for_backward((to_users - own) / len(users), to_items / len(users))
+        return (log_mass[:, 0] - (users * own).sum(1)).mean()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         to_users, to_items = ctx.saved_tensors
-        return to_users * gradients[0], to_items * gradients[0], None
+        return to_users * gradients[0], to_items * gradients[0], None, None
 
 
 def sampled_softmax(
@@ -53,9 +61,63 @@ def sampled_softmax(
 
     `log_probability` (N,) is the log of how likely one draw gives an item. Subtracting it (logQ
     correction, Bengio and Senécal 2008) makes the gradient that of the full softmax in the limit.
+    With the batch's own targets as the sample it is the in-batch contrastive loss (InfoNCE, van den Oord
+    2018, corrected as Yi 2019 does); candidates equal to a row's own target are no negatives of it.
     """
-    right = (users * items[targets]).sum(1, keepdim=True) - log_probability[targets, None]
-    others = users @ items[sampled].T - log_probability[sampled]
-    others = others.masked_fill(targets[:, None] == sampled, -torch.inf)
-    logits = torch.cat([right, others], dim=1)
+    own, others = _corrected(users, items, targets, sampled, log_probability)
+    logits = torch.cat([own, others], dim=1)
     return functional.cross_entropy(logits, torch.zeros_like(targets))
+
+
+def repelled(
+    users: Tensor,
+    items: Tensor,
+    unwanted: Tensor,
+    sampled: Tensor | None = None,
+    log_probability: Tensor | None = None,
+) -> Tensor:
+    """Mean of -log(1 - p), p the softmax probability of what a user disliked next.
+
+    Unlikelihood (Welleck 2020), over the whole catalogue, or over `sampled` items with the correction of
+    `sampled_softmax`.
+    """
+    if sampled is None or log_probability is None:
+        everything = users @ items.T
+        own = everything.gather(1, unwanted[:, None])
+        others = everything.scatter(1, unwanted[:, None], -torch.inf)
+    else:
+        own, others = _corrected(users, items, unwanted, sampled, log_probability)
+    return functional.softplus(own[:, 0] - others.logsumexp(1)).mean()
+
+
+def triplet(
+    users: Tensor, items: Tensor, targets: Tensor, sampled: Tensor, margin: float, semi_hard: bool
+) -> Tensor:
+    """Mean of max(0, margin - target's score + negative's score), one negative a row out of `sampled` (K,).
+
+    Semi-hard (Schroff 2015): the highest negative that still scores below the target, or the lowest
+    where none does. Otherwise row k takes the sample k modulo K.
+    """
+    right = (users * items[targets]).sum(1)
+    if semi_hard:
+        negatives = _semi_hard(users @ items[sampled].T, right, targets[:, None] == sampled)
+    else:
+        chosen = sampled[torch.arange(len(users), device=users.device) % len(sampled)]
+        negatives = (users * items[chosen]).sum(1).masked_fill(chosen == targets, -torch.inf)
+    return functional.relu(margin - right + negatives).mean()
+
+
+def _semi_hard(scores: Tensor, right: Tensor, collides: Tensor) -> Tensor:
+    below = scores.masked_fill(collides | (scores >= right[:, None]), -torch.inf).amax(1)
+    lowest = scores.masked_fill(collides, torch.inf).amin(1)
+    negatives = torch.where(below.isinf(), lowest, below)
+    return negatives.masked_fill(negatives.isinf(), -torch.inf)  # nothing but collisions: no loss
+
+
+def _corrected(
+    users: Tensor, items: Tensor, targets: Tensor, sampled: Tensor, log_probability: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logits of each row's own item (P, 1) and of the sample (P, K), without its own item."""
+    own = (users * items[targets]).sum(1, keepdim=True) - log_probability[targets, None]
+    others = users @ items[sampled].T - log_probability[sampled]
+    return own, others.masked_fill(targets[:, None] == sampled, -torch.inf)

@@ -2,7 +2,7 @@
 
 A sample is the window before some event. Its last position predicts that event, as in serving; the
 positions before predict theirs from a shorter window, so a pass over one sample trains many targets.
-Samples overlap so that a target has at least half a window behind it, or all there is.
+Samples overlap so that a target has some interactions behind it, or all there are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from kindred.embedding.features import Events, Windows, encode_windows
 from kindred.training.event_log import EventLog, ranges
+
+_LEAST_STEPS = 32  # of an epoch
+_LEAST_BEHIND = 25  # interactions; half a window where that is less
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Batch:
 
 def cut(log: EventLog, max_length: int, rng: np.random.Generator) -> Samples:
     """Samples in which every event is a target once. Where windows end is drawn anew on each call."""
-    stride = max(max_length // 2, 1)
+    stride = max(max_length - min(max_length // 2, _LEAST_BEHIND), 1)
     counts = np.diff(log.offsets)
     shifts = rng.integers(0, stride, len(counts))
     blocks = np.where(counts > 0, (counts - 1 + shifts) // stride + 1, 0)
@@ -57,16 +60,33 @@ def cut(log: EventLog, max_length: int, rng: np.random.Generator) -> Samples:
 
 
 def batches(
-    samples: Samples, events: Events, is_target: NDArray[np.bool_], size: int, rng: np.random.Generator
+    samples: Samples, events: Events, is_target: NDArray[np.bool_], tokens: int, rng: np.random.Generator
 ) -> Iterator[Batch]:
-    """All samples that hold a target, in random order, those of like length together."""
-    targets_before = np.concatenate([[0], np.cumsum(is_target)])
-    useful = targets_before[samples.ends + 1] > targets_before[samples.first_targets]
-    chosen = rng.permutation(np.flatnonzero(useful))
-    by_length = chosen[np.argsort((samples.ends - samples.starts)[chosen], kind="stable")]
-    groups = [by_length[start : start + size] for start in range(0, len(by_length), size)]
+    """All samples that hold a target, in random order, those of like length together.
+
+    A batch is as many as make up some `tokens`, the prefixes counted; fewer where the log is small, that
+    an epoch may have steps enough to learn from.
+    """
+    chosen = rng.permutation(np.flatnonzero(_hold_any(samples, is_target)))
+    lengths = 1 + samples.ends - samples.starts
+    by_length = chosen[np.argsort(lengths[chosen], kind="stable")]
+    before = np.cumsum(lengths[by_length]) - lengths[by_length]
+    size = max(1, min(tokens, int(lengths[chosen].sum()) // _LEAST_STEPS))
+    groups = np.split(by_length, np.flatnonzero(np.diff(before // size)) + 1)
     for group in rng.permutation(len(groups)):
-        yield encode(samples.take(groups[group]), events, is_target)
+        if len(groups[group]):  # of no samples, one group without any is made
+            yield encode(samples.take(groups[group]), events, is_target)
+
+
+def _hold_any(samples: Samples, is_target: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) whether a sample has a target at all."""
+    if not len(samples.users):
+        return np.zeros(0, bool)
+    # Of each pair of neighbouring edges numpy adds up what lies between; every other one is a sample. An
+    # edge must lie within the array, so the last sample ends before one more entry.
+    edges = np.stack([samples.first_targets, samples.ends + 1], axis=1).ravel()
+    found: NDArray[np.bool_] = np.logical_or.reduceat(np.append(is_target, False), edges)[::2]
+    return found
 
 
 def encode(samples: Samples, events: Events, is_target: NDArray[np.bool_]) -> Batch:

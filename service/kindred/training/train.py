@@ -5,13 +5,11 @@ The same log, options and number of threads give the same model, unless a time b
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,27 +18,26 @@ from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.features import fit_vocabulary
+from kindred.embedding.manifest import HeldOut, TrainingRun
 from kindred.embedding.model import Model, build
-from kindred.errors import Misconfigured
+from kindred.training.alignment import read_space, settle
 from kindred.training.evaluate import ModelScorer, from_time, leave_one_out, metrics, ranks
-from kindred.training.event_log import EventLog, target_events
-from kindred.training.learner import Learner
+from kindred.training.event_log import EventLog
+from kindred.training.groups import Judged, judged
+from kindred.training.labels import wanted_and_unwanted
+from kindred.training.learner import Learner, OnShare
 from kindred.training.options import TrainingOptions
+from kindred.training.run import OnProgress, Run
+from kindred.training.saved_run import SavedRun
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """After each epoch. `share` of the whole run, by epochs or by the time budget."""
+class Fitted(NamedTuple):
+    """A model, its validation metrics, how it came about, and what it was judged by."""
 
-    epoch: int  # from 1
-    epochs: int
-    share: float
-    loss: float
-    ndcg_at_10: float
-    seconds: float
-
-
-OnProgress = Callable[[Progress], None]
+    model: Model
+    metrics: dict[str, float]
+    training: TrainingRun
+    judged: Judged
 
 
 def train(
@@ -50,96 +47,87 @@ def train(
     directory: Path,
     *,
     now: datetime,
+    held_out: HeldOut | None = None,
     on_progress: OnProgress | None = None,
+    on_share: OnShare | None = None,
+    saved: SavedRun | None = None,
+    align_to: Path | None = None,
+    with_card: bool = False,
 ) -> Path:
     """Train and write a checkpoint; returns its directory.
 
     Ctrl-C ends early and keeps the best epoch; KeyboardInterrupt passes only before the first is done.
-    Raises Misconfigured when the log has nothing to learn from.
+    `held_out` is what the caller took out of the log before. With `saved`, goes on from what is there.
+    `align_to` is a checkpoint in whose vector space the model shall stay. `with_card`: a model card, too.
+    Raises Misconfigured when the log has nothing to learn from or `directory` may not be replaced,
+    ModelMismatch for an `align_to` that is no checkpoint.
     """
-    model, measured = fit(log, declaration, options, on_progress)
-    checkpoint.save(model, directory, now=now, trained_on=log.training_range(), metrics=measured)
+    try:
+        checkpoint.check_replaceable(directory)
+        space = read_space(align_to) if align_to else None
+        fitted = fit(log, declaration, options, on_progress, on_share, saved)
+    finally:
+        if saved and not saved.exists:
+            saved.discard()  # nothing yet that one could go on from
+    lineage, anchor = settle(fitted.model, log, space)
+    manifest = checkpoint.save(
+        fitted.model,
+        directory,
+        now=now,
+        trained_on=log.training_range(),
+        metrics=fitted.metrics,
+        held_out=held_out,
+        training=fitted.training,
+        lineage=lineage,
+        anchor=anchor,
+    )
+    if with_card:
+        from kindred.training import card  # plots need matplotlib, which the demo does without
+
+        card.write(directory, manifest, fitted.judged)
+    if saved and fitted.training.ended != "interrupted":
+        saved.discard()
     return directory
 
 
 def fit(
-    log: EventLog, declaration: Declaration, options: TrainingOptions, on_progress: OnProgress | None = None
-) -> tuple[Model, dict[str, float]]:
-    """The best model by validation, in memory, and its validation metrics."""
+    log: EventLog,
+    declaration: Declaration,
+    options: TrainingOptions,
+    on_progress: OnProgress | None = None,
+    on_share: OnShare | None = None,
+    saved: SavedRun | None = None,
+) -> Fitted:
+    """The best model by validation, in memory."""
     torch.set_num_threads(options.threads)
     training, cases = _split(log, declaration, options)
-    targets = target_events(training, declaration)
-    if not targets.any():
-        raise Misconfigured(
-            "There is nothing to learn from: the log has no event of a positive type on an item that is "
-            "new to its user. Check the roles in the declaration, and that the log is the right one."
-        )
+    wanted, unwanted = wanted_and_unwanted(training, declaration)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        learner = Learner(_fresh_model(training, declaration, options), training, targets, options)
-        return _best_epoch(learner, options, log, cases, on_progress)
+        model = fresh_model(training, declaration, options)
+        learner = Learner(model, training, wanted, options, unwanted)
+        run = Run(learner, options, lambda model: metrics(_ranks(model, log, cases, options)), saved)
+        ending = run.finish(on_progress, on_share)
+        learned, best = TrainingRun(msgspec.to_builtins(options), run.epochs, ending), run.best_model()
+        found = judged(log, declaration, training, cases, _ranks(best, log, cases, options))
+        return Fitted(best, run.metrics, learned, found)
 
 
-def _best_epoch(
-    learner: Learner,
-    options: TrainingOptions,
-    log: EventLog,
-    cases: NDArray[np.int64],
-    on_progress: OnProgress | None,
-) -> tuple[Model, dict[str, float]]:
-    """Run epochs until they no longer help, or the budget or the person ends it."""
-    best, started = _Best(learner.model), time.monotonic()
-    try:
-        for epoch in range(1, options.epochs + 1):
-            loss = learner.run_epoch(epoch)
-            measured = _validate(learner.model, log, cases, options)
-            best.offer(epoch, measured)
-            if on_progress:
-                seconds, share = time.monotonic() - started, learner.share_done
-                on_progress(Progress(epoch, options.epochs, share, loss, measured["ndcg@10"], seconds))
-            if learner.share_done >= 1 or (len(cases) and epoch - best.epoch >= options.patience):
-                break
-    except KeyboardInterrupt:
-        if not best.epoch:  # nothing learned yet that could be kept
-            raise
-    return best.restored(), best.metrics
-
-
-class _Best:
-    """The weights of the best epoch so far; of the last one, where nothing can be validated."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._weights = model.towers.state_dict()
-        self.epoch, self.metrics = 0, dict[str, float]()
-
-    def offer(self, epoch: int, measured: dict[str, float]) -> None:
-        if not self.epoch or measured["ndcg@10"] > self.metrics["ndcg@10"] or not any(measured.values()):
-            self.epoch, self.metrics = epoch, measured
-            self._weights = deepcopy(self._model.towers.state_dict())
-
-    def restored(self) -> Model:
-        self._model.towers.load_state_dict(self._weights)
-        self._model.towers.eval()
-        return self._model
-
-
-def _validate(
+def _ranks(
     model: Model, log: EventLog, cases: NDArray[np.int64], options: TrainingOptions
-) -> dict[str, float]:
+) -> NDArray[np.int64]:
     embedder = Embedder(model, "validation", threads=options.threads)
-    return metrics(ranks(log, model.declaration, cases, ModelScorer(embedder, log)))
+    return ranks(log, model.declaration, cases, ModelScorer(embedder, log))
 
 
-def _fresh_model(log: EventLog, declaration: Declaration, options: TrainingOptions) -> Model:
-    """Items and attribute values that the training log names, and no others."""
+def fresh_model(log: EventLog, declaration: Declaration, options: TrainingOptions) -> Model:
+    """An untrained one, which knows the items and attribute values that the training log names."""
     numbers = np.unique(log.items).tolist()
     users = np.flatnonzero(np.diff(log.offsets)).tolist()
     vocabulary = fit_vocabulary(
         declaration,
-        [log.item_ids[number] for number in numbers],
-        [log.attributes[number] or {} for number in numbers],
-        [log.profiles[user] for user in users],
+        (log.item_ids[number] for number in numbers),
+        (log.attributes[number] or {} for number in numbers),
+        (log.profiles[user] for user in users),
     )
     return build(declaration, vocabulary, options.towers, options.seed)
 
@@ -148,6 +136,8 @@ def _split(
     log: EventLog, declaration: Declaration, options: TrainingOptions
 ) -> tuple[EventLog, NDArray[np.int64]]:
     """The log to train on, and events of the whole log to validate on (a seeded sample of them)."""
+    if not options.validation_share and options.validation_by == "time":
+        return log, np.zeros(0, np.int64)
     if options.validation_by == "last_target":
         cases = leave_one_out(log, declaration)
         newest = np.full(len(log.user_ids), len(log))

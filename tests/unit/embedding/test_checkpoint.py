@@ -81,7 +81,7 @@ def test_a_file_of_another_size_is_refused(directory: Path, size: str) -> None:
     path = directory / checkpoint.WEIGHTS
     content = path.read_bytes()
     path.write_bytes(content + b"x" if size == "longer" else content[:-1])
-    with pytest.raises(ModelMismatch, match=r"larger than|not the file"):
+    with pytest.raises(ModelMismatch, match=r"are allowed|not the file"):
         checkpoint.load(directory)
 
 
@@ -96,7 +96,7 @@ def test_a_link_out_of_the_directory_is_refused(directory: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 1},
         {"name": "../users"},
         {"name": "m\n"},
         {"dimension": 32},

@@ -13,10 +13,9 @@ def events(times_us: list[int]) -> Events:
     return Events(np.arange(1, count + 1), np.ones(count, np.int64), np.array(times_us, np.int64))
 
 
-def test_positions_count_back_and_padding_stands_last() -> None:
+def test_windows_hold_the_oldest_first_and_padding_last() -> None:
     windows = encode_windows(events([0] * 5), np.array([0, 3]), np.array([3, 4]))
     assert windows.rows.tolist() == [[1, 2, 3], [4, 0, 0]]
-    assert windows.positions.tolist() == [[2, 1, 0], [0, 0, 0]]
     assert windows.lengths.tolist() == [3, 1]
 
 
@@ -30,7 +29,6 @@ def test_a_window_knows_nothing_of_what_lies_before_it() -> None:
     part = encode_windows(events([5 * SECOND, 9 * SECOND]), np.array([0]), np.array([2]))
     within = encode_windows(events([0, 5 * SECOND, 9 * SECOND]), np.array([1]), np.array([3]))
     assert part.gaps.tolist() == within.gaps.tolist()
-    assert part.positions.tolist() == within.positions.tolist()
 
 
 def test_users_without_any_interaction_make_empty_windows() -> None:

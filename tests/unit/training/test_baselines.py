@@ -1,29 +1,28 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
-from kindred.events.schema import Interaction
-from kindred.training.baselines import ItemKnn, Popularity
-from kindred.training.dataset import build_log
-from kindred.training.event_log import EventLog
-
-DAY_US = 86_400_000_000
-
-
-def log_of(*steps: tuple[str, str, int]) -> EventLog:
-    return build_log(
-        Interaction(f"e{at}", user, item, "watch", day * DAY_US, None, None)
-        for at, (user, item, day) in enumerate(steps)
-    )
+from kindred.training import baselines
+from kindred.training.baselines import (
+    ItemKnn,
+    LivePopularity,
+    Popularity,
+    PopularityWithin,
+    Reading,
+)
+from kindred.training.event_log import EventLog, has_type
+from logs import DAY_US, log_of
 
 
 def test_popularity_counts_and_recent_popularity_forgets(film_shop: Declaration) -> None:
     log = log_of(("u", "old", 0), ("v", "old", 0), ("u", "new", 10))
     history = log.histories(np.array([0]))
-    assert Popularity(log, film_shop).scores(history).tolist() == [[2.0, 1.0]]
+    assert Popularity(log, film_shop).scores(history).tolist() == [[1.0, 2.0]]
     recent = Popularity(log, film_shop, half_life_us=5 * DAY_US).scores(history)
-    assert recent.tolist() == [[0.5, 1.0]]
+    assert recent.tolist() == [[1.0, 0.5]]
 
 
 def test_item_knn_scores_by_cosine_and_favours_the_newest(film_shop: Declaration) -> None:
@@ -36,7 +35,9 @@ def test_item_knn_scores_by_cosine_and_favours_the_newest(film_shop: Declaration
         ("w", "b", 1),
         ("w", "y", 2),
     )
-    scores = ItemKnn(log, film_shop, decay=0.5).scores(log.histories(np.array([2])))[0]  # u, after a and b
+    scores = ItemKnn(log, film_shop, Reading(decay=0.5)).scores(log.histories(np.array([2])))[
+        0
+    ]  # u, after a and b
     by_id = dict(zip(log.item_ids, scores.tolist(), strict=True))
     assert np.isclose(by_id["x"], 0.5 / np.sqrt(2))
     assert np.isclose(by_id["y"], 1.0 / np.sqrt(2))
@@ -46,3 +47,57 @@ def test_item_knn_says_nothing_about_users_without_history(film_shop: Declaratio
     scores = ItemKnn(shop, film_shop).scores(shop.histories(shop.offsets[:2]))
     assert scores.shape == (2, len(shop.item_ids))
     assert not scores.any()
+
+
+def cosines(log: EventLog, declaration: Declaration) -> NDArray[np.float64]:
+    """(items, items) by the definition, with a dense matrix."""
+    taken = np.zeros((len(log.user_ids), len(log.item_ids)))
+    positive = has_type(log, declaration.positive_types)
+    taken[log.users[positive], log.items[positive]] = 1
+    norms = np.maximum(np.linalg.norm(taken, axis=0), 1)
+    similarity = taken.T @ taken / np.outer(norms, norms)
+    np.fill_diagonal(similarity, 0)
+    return similarity
+
+
+def test_item_knn_equals_the_dense_definition(
+    film_shop: Declaration, shop: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "_CELLS_AT_ONCE", 7 * len(shop.item_ids))  # seven rows at a time
+    events = shop.offsets[1:41] - 1
+    found = ItemKnn(shop, film_shop, Reading(newest=3, decay=0.5)).scores(shop.histories(events))
+    similarity, positive = cosines(shop, film_shop), has_type(shop, film_shop.positive_types)
+    for row, event in enumerate(events):
+        user = np.searchsorted(shop.offsets, event, side="right") - 1
+        before = np.arange(shop.offsets[user], event)
+        newest = shop.items[before[positive[before]]][::-1][:3]
+        expected = sum(0.5**age * similarity[item] for age, item in enumerate(newest))
+        assert np.allclose(found[row], expected, atol=1e-6)
+
+
+def test_item_knn_keeps_the_nearest_neighbours_only(film_shop: Declaration, shop: EventLog) -> None:
+    few = ItemKnn(shop, film_shop, Reading(newest=1), neighbours=4)
+    scores = few.scores(shop.histories(shop.offsets[1:] - 1))
+    # Ties with the fourth stay in, so that the choice among equals does not depend on their numbers.
+    similarity = np.sort(cosines(shop, film_shop), axis=1)[:, ::-1]
+    assert (np.count_nonzero(scores, axis=1) <= (similarity >= similarity[:, [3]]).sum(axis=1).max()).all()
+    assert 0 < np.count_nonzero(scores, axis=1).max() < np.count_nonzero(similarity, axis=1).max()
+
+
+def test_popularity_within_follows_the_profile_and_falls_back_to_all(film_shop: Declaration) -> None:
+    profiles = {"a": {"age_group": "old"}, "b": {"age_group": "young"}, "c": {"age_group": "young"}}
+    steps = [("a", "x", 1.0), ("b", "y", 1.0), ("c", "y", 1.0), ("c", "z", 2.0), ("d", "z", 3.0)]
+    log = log_of(*steps, profiles=profiles | {"e": {}})
+    within = PopularityWithin(log, film_shop, "age_group")
+    best = within.scores(log.histories(log.offsets[:-1])).argmax(axis=1)
+    assert [log.item_ids[item] for item in best[:2]] == ["x", "y"]
+    nobody = within.scores(log.histories(log.offsets[3:4]))  # d has no profile
+    assert np.argsort(nobody[0]).tolist() == np.argsort(Popularity(log, film_shop).counts).tolist()
+
+
+def test_live_popularity_knows_what_came_before_each_moment_and_no_more(film_shop: Declaration) -> None:
+    log = log_of(("u", "old", 0), ("v", "old", 0), ("u", "new", 10), ("w", "new", 10))
+    live = LivePopularity(log, film_shop, half_life_us=5 * DAY_US)
+    when = np.array([10 * DAY_US + 1, 0, 10 * DAY_US])  # in no order, as cases come
+    scores = live.scores_at(log.histories(log.offsets[:3]), when)
+    assert np.allclose(scores, [[2, 0.5], [0, 0], [0, 0.5]], atol=1e-6)

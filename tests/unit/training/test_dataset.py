@@ -58,9 +58,13 @@ def test_the_newest_description_counts_and_ties_go_to_the_higher_digest() -> Non
         ItemDescription("i", 1, None, '{"year": 0}', b"z"),
         ItemDescription("gone", 1, None, "{}", b""),
         ItemRemoval("gone", 2),
+        ItemDescription("gone but taken", 1, None, "{}", b""),
+        ItemRemoval("gone but taken", 2),
+        interaction("u", "gone but taken", 1),
     ]
     log = build_log(events)
-    assert dict(zip(log.item_ids, log.attributes, strict=True)) == {"i": {"year": 2}, "gone": None}
+    found = dict(zip(log.item_ids, log.attributes, strict=True))
+    assert found == {"i": {"year": 2}, "gone but taken": None}
 
 
 def test_a_file_of_lines_makes_the_same_log(tmp_path: Path, film_shop: Declaration) -> None:

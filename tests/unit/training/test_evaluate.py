@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.events.schema import Interaction
 from kindred.history.window import Histories
+from kindred.training import evaluate
 from kindred.training.dataset import build_log
-from kindred.training.evaluate import bootstrap, from_time, leave_one_out, metrics, ranks
+from kindred.training.evaluate import Judge, Rules, from_time, leave_one_out, metrics, ranks
 from kindred.training.event_log import EventLog
 
 
@@ -87,14 +88,60 @@ def test_a_temporal_split_asks_only_about_later_events(shop: EventLog, film_shop
     assert shop.times_us[from_time(shop, film_shop, boundary_us)].min() >= boundary_us
 
 
-def test_a_bootstrap_interval_holds_the_mean_and_narrows_with_more_cases() -> None:
-    values = np.random.default_rng(0).random(4_000)
-    few, many = bootstrap(values[:40]), bootstrap(values)
-    assert few.low < few.mean < few.high
-    assert many.high - many.low < (few.high - few.low) / 3
+def test_many_small_chunks_give_the_same_ranking(
+    shop: EventLog, film_shop: Declaration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases, scorer = from_time(shop, film_shop, shop.time_at(0.9)), Fixed(list(range(len(shop.item_ids))))
+    whole = Judge(shop, film_shop).rank(cases, scorer, best=5)
+    monkeypatch.setattr(evaluate, "_CHUNK_SCORES", 3 * len(shop.item_ids))
+    told: list[int] = []
+    parts = Judge(shop, film_shop, told.append).rank(cases, scorer, best=5)
+    assert (parts.ranks == whole.ranks).all()
+    assert (parts.best == whole.best).all()
+    assert sum(told) == len(cases)
+    assert max(told) == 3
 
 
-def test_cases_of_one_user_are_drawn_together() -> None:
-    values = np.repeat(np.random.default_rng(0).random(50), 20)
-    alone, grouped = bootstrap(values), bootstrap(values, groups=np.repeat(np.arange(50), 20))
-    assert grouped.high - grouped.low > 3 * (alone.high - alone.low)
+def test_a_score_that_is_no_number_never_looks_good(three_steps: EventLog, film_shop: Declaration) -> None:
+    nan = float("nan")
+    assert rank_of_c(three_steps, film_shop, [0, 0, nan, 1]) == 2
+    assert rank_of_c(three_steps, film_shop, [0, 0, 1, nan]) == 2
+
+
+def test_the_best_list_leaves_out_what_was_seen_and_says_where_too_few_compete(
+    three_steps: EventLog, film_shop: Declaration
+) -> None:
+    case = np.array([2])
+    best = Judge(three_steps, film_shop).rank(case, Fixed([9, 8, 2, 1]), best=3).best
+    assert sorted(best[0].tolist()) == [-1, 2, 3]
+    best = Judge(three_steps, film_shop).rank(case, Fixed([9, 8, 2, 1]), best=3, rules=Rules(seen=True)).best
+    assert sorted(best[0].tolist()) == [0, 1, 2]
+
+
+def test_only_the_chosen_items_compete_and_the_target(three_steps: EventLog, film_shop: Declaration) -> None:
+    case, judge = np.array([2]), Judge(three_steps, film_shop)
+    nobody = Rules(items=np.zeros(4, bool))
+    assert judge.rank(case, Fixed([0, 0, 1, 9])).ranks.tolist() == [2]
+    assert judge.rank(case, Fixed([0, 0, 1, 9]), rules=nobody).ranks.tolist() == [1]
+
+
+def test_seen_items_compete_where_repeats_are_asked_for(
+    three_steps: EventLog, film_shop: Declaration
+) -> None:
+    ranked = Judge(three_steps, film_shop).rank(np.array([2]), Fixed([9, 8, 2, 1]), rules=Rules(seen=True))
+    assert ranked.ranks.tolist() == [3]
+
+
+def test_an_older_history_is_read_but_what_was_seen_since_stays_out(
+    three_steps: EventLog, film_shop: Declaration
+) -> None:
+    read: list[int] = []
+
+    class Listening(Fixed):
+        def scores(self, histories: Histories) -> NDArray[np.float32]:
+            read.extend(np.diff(histories.offsets).tolist())
+            return super().scores(histories)
+
+    ranked = Judge(three_steps, film_shop).rank(np.array([2]), Listening([9, 8, 2, 1]), ends=np.array([1]))
+    assert read == [1]
+    assert ranked.ranks.tolist() == [1]

@@ -60,7 +60,7 @@ def test_batches_hold_every_target_once(shop: EventLog, model: Model) -> None:
     is_target = np.arange(len(shop)) % 3 == 0
     learner = Learner(model, shop, is_target, TrainingOptions())
     rng = np.random.default_rng(0)
-    found = [batch.events for batch in batches(cut(shop, 10, rng), learner.events, is_target, 16, rng)]
+    found = [batch.events for batch in batches(cut(shop, 10, rng), learner.events, is_target, 160, rng)]
     assert np.sort(np.concatenate(found)).tolist() == np.flatnonzero(is_target).tolist()
 
 
@@ -80,7 +80,7 @@ def test_a_worker_reads_at_random_moments_what_training_reads(shop: EventLog, mo
 
 
 def test_a_worker_computes_what_training_computes(shop: EventLog, model: Model) -> None:
-    learner = Learner(model, shop, np.ones(len(shop), bool), TrainingOptions())
+    learner = Learner(model, shop, np.ones(len(shop), bool), TrainingOptions(precision="float32"))
     rng = np.random.default_rng(4)
     every = cut(shop, MAX_LENGTH, rng)
     samples: Samples = every.take(rng.integers(0, len(every.ends), 100))

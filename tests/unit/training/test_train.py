@@ -10,13 +10,15 @@ from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
 from kindred.errors import Misconfigured
+from kindred.events.schema import Interaction
 from kindred.training.baselines import Popularity
-from kindred.training.dataset import build_log
+from kindred.training.dataset import Event, build_log
 from kindred.training.evaluate import ModelScorer, from_time, metrics, ranks
 from kindred.training.event_log import EventLog
 from kindred.training.learner import warm_cosine
-from kindred.training.options import TrainingOptions
-from kindred.training.train import Progress, fit, train
+from kindred.training.options import LossName, TrainingOptions
+from kindred.training.run import Progress
+from kindred.training.train import fit, train
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -52,8 +54,10 @@ def test_an_interrupted_training_keeps_the_best_epoch(shop: EventLog, film_shop:
     def interrupt(progress: Progress) -> None:
         raise KeyboardInterrupt
 
-    _, measured = fit(shop, film_shop, TrainingOptions(epochs=9), interrupt)
-    assert measured["ndcg@10"] > 0
+    fitted = fit(shop, film_shop, TrainingOptions(epochs=9), interrupt)
+    assert fitted.metrics["ndcg@10"] > 0
+    assert fitted.training.ended == "interrupted"
+    assert len(fitted.training.epochs) == 1
 
 
 def test_training_stops_when_it_no_longer_helps(shop: EventLog, film_shop: Declaration) -> None:
@@ -69,14 +73,35 @@ def test_a_time_budget_ends_training_within_an_epoch(shop: EventLog, film_shop: 
     assert seen[-1].seconds < 5
 
 
-def test_sampled_softmax_learns_too(shop: EventLog, film_shop: Declaration) -> None:
+@pytest.mark.parametrize("loss", ["full", "sampled", "in-batch", "triplet"])
+def test_each_loss_falls_and_ranks_better(shop: EventLog, film_shop: Declaration, loss: LossName) -> None:
     seen: list[Progress] = []
-    fit(shop, film_shop, TrainingOptions(epochs=3, full_softmax_items=10, sampled_items=64), seen.append)
-    assert seen[-1].ndcg_at_10 > seen[0].ndcg_at_10
+    fit(shop, film_shop, TrainingOptions(epochs=3, loss=loss, sampled_items=64), seen.append)
+    assert seen[0].loss > seen[1].loss > seen[2].loss
+    assert seen[-1].ndcg_at_10 > 1.1 * seen[0].ndcg_at_10
+
+
+def test_disliked_items_weigh_in_the_loss(film_shop: Declaration) -> None:
+    events: list[Event] = [
+        Interaction(
+            f"e{at}", f"u{user}", f"i{(user + at) % 9}", "watch" if at % 2 else "dislike", at, None, None
+        )
+        for user in range(60)
+        for at in range(9)
+    ]
+    without, with_them = (
+        fit(build_log(events), film_shop, TrainingOptions(epochs=1, negative_weight=weight)).training.epochs[
+            0
+        ]
+        for weight in (0.0, 1.0)
+    )
+    assert without.loss is not None
+    assert with_them.loss is not None
+    assert with_them.loss > without.loss + 0.05
 
 
 def test_the_first_items_of_a_newcomer_follow_the_profile(shop: EventLog, film_shop: Declaration) -> None:
-    model, _ = fit(shop, film_shop, TrainingOptions(epochs=1))
+    model = fit(shop, film_shop, TrainingOptions(epochs=1)).model
     vectors = Embedder(model, "cold").embed(shop.histories(shop.offsets[:2]))
     assert np.abs(vectors[0] - vectors[1]).max() > 0
 

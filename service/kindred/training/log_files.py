@@ -1,0 +1,54 @@
+"""A log as a folder of plain columns, opened by mapping them: what a long training run leaves on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.training.event_log import EventLog
+from kindred.training.rows import Rows, column, write_rows
+
+COLUMNS: Mapping[str, Any] = {
+    "offsets": np.int64,
+    "items": np.int32,
+    "types": np.int16,
+    "times_us": np.int64,
+    "from_start": np.bool_,
+}
+USER_IDS, ITEM_IDS = "user_ids.txt", "item_ids.txt"
+PROFILES, ATTRIBUTES = "profiles.json", "attributes.json"  # one after another, without a separator
+TYPE_NAMES = "type_names.json"
+
+
+def save(log: EventLog, folder: Path) -> None:
+    """Write a log to `folder`, which must not hold another one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, dtype in COLUMNS.items():
+        values: NDArray[Any] = getattr(log, name)
+        values.astype(dtype, copy=False).tofile(folder / name)
+    write_rows(folder / USER_IDS, map(str.encode, log.user_ids))
+    write_rows(folder / ITEM_IDS, map(str.encode, log.item_ids))
+    write_rows(folder / PROFILES, map(msgspec.json.encode, log.profiles))
+    write_rows(folder / ATTRIBUTES, map(msgspec.json.encode, log.attributes))
+    (folder / TYPE_NAMES).write_bytes(msgspec.json.encode(log.type_names))
+
+
+def load(folder: Path) -> EventLog:
+    """Map the log that `save` wrote. The files may be unlinked while it is in use."""
+    return EventLog(
+        user_ids=Rows(folder / USER_IDS, bytes.decode),
+        item_ids=Rows(folder / ITEM_IDS, bytes.decode),
+        type_names=msgspec.json.decode((folder / TYPE_NAMES).read_bytes(), type=list[str]),
+        profiles=Rows(folder / PROFILES, _profiles.decode),
+        attributes=Rows(folder / ATTRIBUTES, _attributes.decode),
+        **{name: column(folder / name, dtype) for name, dtype in COLUMNS.items()},
+    )
+
+
+_profiles = msgspec.json.Decoder(dict[str, Any])
+_attributes = msgspec.json.Decoder(dict[str, Any] | None)

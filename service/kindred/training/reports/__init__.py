@@ -1,0 +1,1 @@
+"""What `kindred evaluate` says about a model: against its baselines, stale, cold, and of similar users."""

@@ -1,0 +1,117 @@
+"""Cold start: users and items that training never met.
+
+A newcomer's target is the event after exactly n others, so at n = 0 it is the very first, and the vector
+is made from the profile alone. An item's vector is made from its description alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.history.window import Histories
+from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
+from kindred.training.event_log import target_events
+from kindred.training.intervals import Bootstrap
+from kindred.training.reports.comparison import Rival
+from kindred.training.reports.measures import Measured, Measures
+
+STEPS = (0, 1, 2, 5, 10, 20)
+
+
+class Newcomer(msgspec.Struct, frozen=True):
+    """One rival after so many events. `gain`: the model minus it, paired; empty for the model."""
+
+    name: str
+    measures: Measured
+    gain: Measured
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Newcomers of whom `events` are known."""
+
+    events: int
+    cases: int
+    rows: Sequence[Newcomer]
+
+
+class NewItems(msgspec.Struct, frozen=True):
+    """Items by their description alone. `among_all`: the whole catalogue competes; `among_new`: only
+    items that training never met. `chance`: HR@k of a blind guess among the new.
+    """
+
+    items: int
+    described: int
+    cases: int
+    among_all: Measured
+    among_new: Measured
+    chance: float
+
+
+class ColdStart(msgspec.Struct, frozen=True):
+    """`users` of this log were never trained on: held out, or they came later."""
+
+    users: int
+    steps: Sequence[Step]
+    items: NewItems | None
+
+
+class WithoutProfile:
+    """A scorer that is told nothing about its users but their history."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        return self._scorer.scores(replace(histories, profiles=[{}] * len(histories)))
+
+
+def newcomers(
+    judge: Judge, users: NDArray[np.bool_], rivals: Sequence[Rival], measures: Measures
+) -> list[Step]:
+    """`users` (users,) marks those that training never met; the first rival is the model."""
+    log = judge.log
+    asked = target_events(log, judge.declaration)
+    starts, lengths = log.offsets[:-1][users & log.from_start], np.diff(log.offsets)[users & log.from_start]
+    steps = []
+    for known in STEPS:
+        cases = starts[lengths > known] + known
+        if len(cases := cases[asked[cases]]):
+            steps.append(_step(judge, known, cases, rivals, measures))
+    return steps
+
+
+def new_items(
+    judge: Judge, items: NDArray[np.bool_], cases: Events, model: Scorer | LiveScorer, measures: Measures
+) -> NewItems | None:
+    """`items` (items,) marks those that training never met; None where no case asks for one."""
+    log = judge.log
+    asked = cases[items[log.items[cases]]]
+    if not len(asked):
+        return None
+    draws = Bootstrap(log.users[asked])
+    among_all, among_new = (
+        measures.means(measures.columns(judge.rank(asked, model, rules=rules).ranks), draws)
+        for rules in (Rules(), Rules(items=items))
+    )
+    count = int(items.sum())
+    described = sum(log.attributes[number] is not None for number in np.flatnonzero(items).tolist())
+    return NewItems(count, described, len(asked), among_all, among_new, min(measures.k / count, 1.0))
+
+
+def _step(judge: Judge, known: int, cases: Events, rivals: Sequence[Rival], measures: Measures) -> Step:
+    draws = Bootstrap(judge.log.users[cases])
+    columns = [measures.columns(judge.rank(cases, rival.scorer).ranks) for rival in rivals]
+    rows = [
+        Newcomer(
+            rival.name,
+            measures.means(own, draws),
+            measures.means(columns[0] - own, draws) if own is not columns[0] else {},
+        )
+        for rival, own in zip(rivals, columns, strict=True)
+    ]
+    return Step(known, len(cases), rows)

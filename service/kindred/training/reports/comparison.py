@@ -1,0 +1,177 @@
+"""A model against its baselines, on the same cases and the same fresh histories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from kindred.declaration import Declaration
+from kindred.training.evaluate import Events, Judge, LiveScorer, Ranking, Rules, Scorer
+from kindred.training.event_log import EventLog, has_type, target_events
+from kindred.training.intervals import Bootstrap
+from kindred.training.reports.measures import Measured, Measures
+from kindred.training.reports.splits import Split, evenly
+
+MODEL = "this model"
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Whoever ranks: the model, or a baseline with its settings in words."""
+
+    name: str
+    scorer: Scorer | LiveScorer
+    settings: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it knows what everybody did until the moment of each case."""
+        return isinstance(self.scorer, LiveScorer)
+
+
+class Taste(msgspec.Struct, frozen=True):
+    """Items by their popularity in what was learned from.
+
+    `events`: mean positive events of an item. `percentile`: mean place among all items, 1 the most
+    popular. `coverage`: share of the catalogue that occurs at all.
+    """
+
+    events: float
+    percentile: float
+    coverage: float
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One rival's results. `gain`: the model minus it, paired; empty for the model itself."""
+
+    name: str
+    settings: str
+    is_live: bool
+    measures: Measured
+    gain: Measured
+    taste: Taste | None = None
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Some of the cases. `best`: the best baseline by NDCG, of those that know no more than the model."""
+
+    name: str
+    cases: int
+    users: int
+    rows: Sequence[Row]
+    best: str | None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """All first-time pairs, then parts of them, then repeated pairs (which seen items compete in)."""
+
+    k: int
+    targets: Taste
+    overall: Group
+    groups: Sequence[Group]
+
+
+def compare(
+    split: Split, judge: Judge, rivals: Sequence[Rival], measures: Measures, at_most: int
+) -> Comparison:
+    """`rivals`: the model first. At most so many cases of each kind are ranked."""
+    log, cases = judge.log, split.cases
+    found = [judge.rank(cases, rival.scorer, best=measures.k) for rival in rivals]
+    taste = _Tastes(split.learned, judge.declaration)
+    everyone = _group("first-time pairs", log, cases, None, rivals, found, measures)
+    rows = [
+        msgspec.structs.replace(row, taste=taste.of(ranking.best))
+        for row, ranking in zip(everyone.rows, found, strict=True)
+    ]
+    parts = [
+        _group(name, log, cases, chosen, rivals, found, measures)
+        for name, chosen in _parts(split, log, cases)
+        if chosen.any()
+    ]
+    return Comparison(
+        k=measures.k,
+        targets=taste.of(log.items[cases]),
+        overall=msgspec.structs.replace(everyone, rows=rows),
+        groups=[*parts, *_repeated(split, judge, rivals, measures, at_most)],
+    )
+
+
+def known(learned: EventLog) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(users,) and (items,) that training saw an event of."""
+    items = np.zeros(len(learned.item_ids), bool)
+    items[learned.items] = True
+    return np.diff(learned.offsets) > 0, items
+
+
+def _parts(split: Split, log: EventLog, cases: Events) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    known_users, known_items = known(split.learned)
+    users, items = known_users[log.users[cases]], known_items[log.items[cases]]
+    yield "both known", users & items
+    yield "users known", users
+    yield "users new", ~users
+    yield "items known", items
+    yield "items new", ~items
+
+
+def _repeated(
+    split: Split, judge: Judge, rivals: Sequence[Rival], measures: Measures, at_most: int
+) -> Iterator[Group]:
+    """Events on items that their users had seen: nobody recommends those, so seen items compete here."""
+    log = judge.log
+    late = log.times_us >= split.starts_at_us if split.starts_at_us is not None else np.zeros(len(log), bool)
+    again = has_type(log, judge.declaration.positive_types) & ~target_events(log, judge.declaration)
+    cases = evenly(log, np.flatnonzero(late & again), at_most)
+    if len(cases):
+        found = [judge.rank(cases, rival.scorer, rules=Rules(seen=True)) for rival in rivals]
+        yield _group("repeated pairs", log, cases, None, rivals, found, measures)
+
+
+def _group(
+    name: str,
+    log: EventLog,
+    cases: Events,
+    chosen: NDArray[np.bool_] | None,
+    rivals: Sequence[Rival],
+    found: Sequence[Ranking],
+    measures: Measures,
+) -> Group:
+    """Results over the `chosen` (n,) of the cases; None: all."""
+    chosen = np.ones(len(cases), bool) if chosen is None else chosen
+    users = log.users[cases[chosen]]
+    draws, columns = Bootstrap(users), [measures.columns(ranking.ranks[chosen]) for ranking in found]
+    rows = [
+        Row(
+            rival.name, rival.settings, rival.is_live, measures.means(own, draws),
+            measures.means(columns[0] - own, draws) if own is not columns[0] else {},
+        )
+        for rival, own in zip(rivals, columns, strict=True)
+    ]  # fmt: skip
+    baselines = [row for row in rows[1:] if not row.is_live]
+    best = max(baselines, key=lambda row: row.measures[measures.main].mean, default=None)
+    return Group(name, len(users), len(np.unique(users)), rows, best.name if best else None)
+
+
+class _Tastes:
+    """Popularity of items in what was learned from."""
+
+    def __init__(self, learned: EventLog, declaration: Declaration) -> None:
+        positive = has_type(learned, declaration.positive_types)
+        self._counts = np.bincount(learned.items[positive], minlength=len(learned.item_ids))
+        # Ties share their mean place, so that a thousand unknown items aren't ordered by their number.
+        places = np.sort(self._counts)
+        first, last = (np.searchsorted(places, self._counts, side) for side in ("left", "right"))
+        self._percentiles = (first + last - 1) / 2 / max(len(places) - 1, 1)
+
+    def of(self, items: NDArray[np.signedinteger[Any]]) -> Taste:
+        """Of items that are recommended or taken, each as often as it is; -1 stands for none."""
+        items = items[items >= 0]
+        return Taste(
+            float(self._counts[items].mean()),
+            float(self._percentiles[items].mean()),
+            len(np.unique(items)) / len(self._counts),
+        )

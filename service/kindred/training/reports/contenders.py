@@ -1,0 +1,151 @@
+"""The baselines that a model competes with, each with the settings that suit this log best.
+
+Settings are chosen on the newest part of what the model learned from, as a model's own are, so that no
+baseline loses by a bad default; then each is fitted anew on all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+from kindred.declaration import Declaration
+from kindred.errors import Misconfigured
+from kindred.training import factorisation
+from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Reading
+from kindred.training.evaluate import Events, Judge, LiveScorer, Scorer, discounted
+from kindred.training.event_log import EventLog
+
+_DAY_US = 86_400e6
+_HALF_LIVES_DAYS = (0.1, 0.3, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
+_READINGS = (Reading(10, 0.8), Reading(10, 0.6), Reading(30, 0.9), Reading(200, 1.0))
+
+Build = Callable[[EventLog], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A baseline ready to rank, and its settings in words."""
+
+    name: str
+    scorer: Scorer | LiveScorer
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of baseline: the fits to choose from, by their settings, and ways to read a history.
+
+    `is_live`: it knows what everybody did until the moment of each case.
+    """
+
+    name: str
+    fits: Mapping[str, Build]
+    readings: Sequence[Reading] = ()
+    is_live: bool = False
+
+
+def families(
+    log: EventLog, declaration: Declaration, half_life_days: float, wanted: Iterable[str] | None = None
+) -> list[Family]:
+    """The kinds in `wanted`, by their short names; None: all that are installed.
+
+    The first of a kind's fits and readings is its default. Raises Misconfigured for an unknown name,
+    or one whose library is missing.
+    """
+    known = _families(log, declaration, half_life_days)
+    if wanted is None:
+        wanted = [name for name in known if name not in _IMPLICIT or factorisation.is_installed()]
+    for name in wanted:
+        if name not in known:
+            raise Misconfigured(f"There is no baseline {name}; choose from {', '.join(known)}.")
+        if name in _IMPLICIT and not factorisation.is_installed():
+            raise Misconfigured(f"The baseline {name} needs the library implicit: pip install implicit.")
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+_IMPLICIT = ("als", "bpr")
+
+
+def _families(log: EventLog, declaration: Declaration, half_life_days: float) -> dict[str, Family]:
+    half_lives = dict.fromkeys((half_life_days, *_HALF_LIVES_DAYS))
+    recent = {
+        f"half-life {days:g} d": partial(Popularity, declaration=declaration, half_life_us=days * _DAY_US)
+        for days in half_lives
+    }
+    live = {f"half-life {days:g} d": partial(_live, log, declaration, days * _DAY_US) for days in half_lives}
+    knn = {"": partial(ItemKnn, declaration=declaration)}
+    return {
+        "popularity": Family("popularity", {"": partial(Popularity, declaration=declaration)}),
+        "recent": Family("recent popularity", recent),
+        "live": Family("live popularity", live, is_live=True),
+        "knn": Family("item-kNN", knn, [Reading(10, decay) for decay in (0.8, 0.6, 0.9)]),
+        "als": Family("iALS", _als_fits(declaration), _READINGS),
+        "bpr": Family("BPR", _bpr_fits(declaration), _READINGS),
+    }
+
+
+def _live(log: EventLog, declaration: Declaration, half_life_us: float, _: EventLog) -> LivePopularity:
+    return LivePopularity(log, declaration, half_life_us)  # not only what the others learned from
+
+
+def _als_fits(declaration: Declaration) -> dict[str, Build]:
+    return {
+        f"{factors} factors, regularization {regularization:g}, alpha {alpha:g}": partial(
+            factorisation.Als,
+            declaration=declaration, factors=factors, regularization=regularization, alpha=alpha,
+        )
+        for factors, (regularization, alpha) in product((64, 32), ((10.0, 1.0), (10.0, 10.0), (1.0, 1.0)))
+    }  # fmt: skip
+
+
+def _bpr_fits(declaration: Declaration) -> dict[str, Build]:
+    return {
+        f"{factors} factors, learning rate {rate:g}, {iterations} iterations": partial(
+            factorisation.Bpr,
+            declaration=declaration, factors=factors, learning_rate=rate, iterations=iterations,
+        )
+        for factors, (rate, iterations) in product((64, 128), ((0.02, 100), (0.02, 300), (0.05, 100)))
+    }  # fmt: skip
+
+
+def default(family: Family, learned: EventLog) -> Contender:
+    """A baseline as it comes, fitted on `learned`."""
+    (settings, build), reading = next(iter(family.fits.items())), next(iter(family.readings), None)
+    return Contender(family.name, _reading(build(learned), reading), _in_words(settings, reading))
+
+
+def tuned(family: Family, learned: EventLog, known: EventLog, cases: Events, judge: Judge) -> Contender:
+    """The settings that rank `cases` best when fitted on `known`, then fitted on all of `learned`.
+
+    First the fit is chosen, then how it reads a history: all pairs would cost a fit each.
+    """
+    if len(family.fits) * max(len(family.readings), 1) == 1 or not len(cases):
+        return default(family, learned)
+    first = next(iter(family.readings), None)
+
+    def quality(scorer: Scorer | LiveScorer) -> float:
+        return float(discounted(judge.rank(cases, scorer).ranks, 10).mean())
+
+    fitted = {settings: _reading(build(known), first) for settings, build in family.fits.items()}
+    settings = max(fitted, key=lambda each: quality(fitted[each]))
+    reading = max(family.readings, key=lambda each: quality(_reading(fitted[settings], each)), default=first)
+    scorer = _reading(family.fits[settings](learned), reading)
+    return Contender(family.name, scorer, _in_words(settings, reading))
+
+
+def _reading(scorer: Any, reading: Reading | None) -> Any:
+    if reading is None:
+        return scorer
+    changed = copy(scorer)
+    changed.reading = reading
+    return changed
+
+
+def _in_words(settings: str, reading: Reading | None) -> str:
+    read = f"newest {reading.newest}, each older one {reading.decay:g} times" if reading else ""
+    return "; ".join(part for part in (settings, read) if part)

@@ -1,0 +1,179 @@
+"""`kindred evaluate` from end to end: a model and a log -> a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from kindred.declaration import Kind
+from kindred.embedding.embedder import Embedder
+from kindred.embedding.manifest import Manifest
+from kindred.embedding.model import Model
+from kindred.training.baselines import Popularity, PopularityWithin
+from kindred.training.evaluate import Judge, ModelScorer, from_time, leave_one_out
+from kindred.training.event_log import EventLog
+from kindred.training.holdout import before_last_target
+from kindred.training.reports import splits
+from kindred.training.reports.cold_start import ColdStart, WithoutProfile, new_items, newcomers
+from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, known
+from kindred.training.reports.contenders import Contender, Family, default, families, tuned
+from kindred.training.reports.freshness import Freshness, worth
+from kindred.training.reports.measures import Measures
+from kindred.training.reports.neighbours import Neighbours, overlaps
+from kindred.training.reports.report import Asked, Report
+from kindred.training.reports.splits import evenly
+
+FRESHNESS, COLD_START, NEIGHBOURS = "freshness", "cold-start", "neighbours"
+PARTS = frozenset({FRESHNESS, COLD_START, NEIGHBOURS})
+_TUNING_SHARE, _TUNING_CASES = 0.05, 2_000
+
+OnProgress = Callable[[str, int], None]  # what is being done, and how many cases of it are
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """What is asked. `baselines`: short names, None for all that are installed."""
+
+    split: splits.Kind | None = None
+    at: float | None = None
+    cutoffs: tuple[int, ...] = (10, 100)
+    most_cases: int = 10_000
+    baselines: tuple[str, ...] | None = None
+    tune: bool = True
+    parts: frozenset[str] = PARTS
+    half_life_days: float = 14.0
+    threads: int = 1
+
+
+def evaluate(
+    model: Model,
+    manifest: Manifest,
+    log: EventLog,
+    options: EvaluationOptions,
+    on_progress: OnProgress = lambda step, cases: None,
+) -> Report:
+    """Judge a model by events that its training never saw. Raises Misconfigured where there are none."""
+    return _Evaluation(model, manifest, log, options, on_progress).report()
+
+
+class _Evaluation:
+    """One run: what all parts of it share."""
+
+    def __init__(
+        self,
+        model: Model,
+        manifest: Manifest,
+        log: EventLog,
+        options: EvaluationOptions,
+        on_progress: OnProgress,
+    ) -> None:
+        splits.refuse_another_catalogue(log, model.encoder.vocabulary.item_ids)
+        self._manifest, self._log, self._options = manifest, log, options
+        self._declaration = model.declaration
+        self._families = families(log, model.declaration, options.half_life_days, options.baselines)
+        self._on_progress, self._step, self._done = on_progress, "", 0
+        self._split = splits.split(
+            log,
+            model.declaration,
+            manifest,
+            kind=options.split,
+            at=options.at,
+            most_cases=options.most_cases,
+        )
+        self._judge = Judge(log, model.declaration, self._told)
+        self._measures = Measures(options.cutoffs)
+        self._embedder = Embedder(model, manifest.name, threads=options.threads)
+        self._model = ModelScorer(self._embedder, log)
+
+    def report(self) -> Report:
+        comparison = self._comparison()
+        return Report(
+            model=self._manifest.name,
+            made_at=self._manifest.created_at,
+            trained_until=_moment(self._manifest.trained_on.last_us),
+            asked=self._asked(),
+            measures=self._measures.names,
+            comparison=comparison,
+            freshness=self._freshness() if FRESHNESS in self._options.parts else None,
+            cold_start=self._cold_start() if COLD_START in self._options.parts else None,
+            neighbours=self._neighbours() if NEIGHBOURS in self._options.parts else None,
+            notes=self._split.notes,
+        )
+
+    def _comparison(self) -> Comparison:
+        contenders = [self._contender(family) for family in self._families]
+        rivals = [Rival(each.name, each.scorer, each.settings) for each in contenders]
+        self._begin("ranking for the model and its baselines")
+        model = Rival(MODEL, self._model)
+        return compare(self._split, self._judge, [model, *rivals], self._measures, self._options.most_cases)
+
+    def _contender(self, family: Family) -> Contender:
+        self._begin(f"fitting {family.name}")
+        learned = self._split.learned
+        if not self._options.tune:
+            return default(family, learned)
+        if self._split.kind == "leave-one-out":
+            cases = leave_one_out(learned, self._declaration)
+            before = learned.where(before_last_target(learned, self._declaration))
+        else:
+            boundary_us = learned.time_at(1 - _TUNING_SHARE)
+            cases = from_time(learned, self._declaration, boundary_us)
+            before = learned.before(boundary_us)
+        judge = Judge(learned, self._declaration, self._told)
+        return tuned(family, learned, before, evenly(learned, cases, _TUNING_CASES), judge)
+
+    def _freshness(self) -> Freshness:
+        self._begin("ranking with older vectors")
+        return worth(self._judge, self._split.cases, self._model, self._measures, self._split.starts_at_us)
+
+    def _cold_start(self) -> ColdStart:
+        self._begin("ranking for newcomers")
+        known_users, known_items = known(self._split.learned)
+        steps = newcomers(self._judge, ~known_users, self._rivals_for_newcomers(), self._measures)
+        items = new_items(self._judge, ~known_items, self._split.cases, self._model, self._measures)
+        return ColdStart(int(np.count_nonzero(~known_users & self._log.from_start)), steps, items)
+
+    def _rivals_for_newcomers(self) -> list[Rival]:
+        learned, declaration = self._split.learned, self._declaration
+        popularity = [Rival("popularity", Popularity(learned, declaration))]
+        within = [
+            Rival(f"within {name}", PopularityWithin(learned, declaration, name))
+            for name, feature in declaration.user.items()
+            if feature.kind is Kind.CATEGORY
+        ]
+        blind = [Rival("without the profile", WithoutProfile(self._model))] if declaration.user else []
+        return [Rival(MODEL, self._model), *blind, *popularity, *within]
+
+    def _neighbours(self) -> Neighbours | None:
+        starts_at_us = self._split.starts_at_us
+        if starts_at_us is None:
+            return None
+        self._begin("comparing similar users")
+        return overlaps(self._embedder.embed, self._log, self._declaration, starts_at_us)
+
+    def _asked(self) -> Asked:
+        cases, log = self._split.cases, self._log
+        return Asked(
+            split=self._split.kind,
+            held_out=self._split.held_out,
+            cases=len(cases),
+            users=len(np.unique(log.users[cases])),
+            items=len(log.item_ids),
+            from_time=_moment(int(log.times_us[cases].min())),
+            to_time=_moment(int(log.times_us[cases].max())),
+        )
+
+    def _begin(self, step: str) -> None:
+        self._step, self._done = step, 0
+        self._on_progress(step, 0)
+
+    def _told(self, cases: int) -> None:
+        self._done += cases
+        self._on_progress(self._step, self._done)
+
+
+def _moment(time_us: int | None) -> str | None:
+    return None if time_us is None else datetime.fromtimestamp(time_us / 1e6, UTC).isoformat()

@@ -1,0 +1,130 @@
+"""Every kind of feature, from the TOML file through training and a checkpoint to vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kindred import declaration
+from kindred.embedding.embedder import Embedder
+from kindred.events.schema import Interaction, ItemDescription, Profile
+from kindred.history.window import Histories, Item
+from kindred.training.dataset import Event, build_log
+from kindred.training.event_log import EventLog
+from kindred.training.options import TrainingOptions
+from kindred.training.train import fresh_model, train
+
+DECLARED = declaration.parse(
+    """
+user_id_buckets = 64
+[events]
+watch = {}
+[user]
+country = { kind = "category" }
+age = { kind = "number", buckets = 4 }
+likes = { kind = "multi_category" }
+about = { kind = "text", buckets = 128 }
+taste = { kind = "vector", width = 3 }
+[item]
+studio = { kind = "category" }
+genres = { kind = "multi_category" }
+year = { kind = "number", buckets = 4 }
+plot = { kind = "text", buckets = 128 }
+poster = { kind = "vector", width = 3 }
+""",
+    "test",
+)
+ITEM = {"studio": "s1", "genres": ["g1", "g2"], "year": 1990, "plot": "a quiet town", "poster": [1.0, 0, 0]}
+USER = {"country": "DE", "age": 30, "likes": ["g1"], "about": "quiet films", "taste": [1.0, 0, 0]}
+OTHERS = {
+    "studio": "s2", "genres": ["g3"], "year": 2010, "plot": "loud war", "poster": [0, 1.0, 0],
+    "country": "SE", "age": 60, "likes": ["g3"], "about": "loud", "taste": [0, 1.0, 0],
+}  # fmt: skip
+UNSEEN: dict[str, Any] = {"studio": "new", "genres": ["new"], "country": "XX", "likes": ["new"]}
+
+
+@pytest.fixture(scope="module")
+def log() -> EventLog:
+    return build_log(_events())
+
+
+def _events() -> Iterator[Event]:
+    for number in range(20):
+        described = ITEM if number % 2 else {name: OTHERS[name] for name in ITEM}
+        yield ItemDescription(f"i{number:02}", 0, None, json.dumps(described), b"")
+    for user in range(60):
+        profile = USER if user % 2 else {name: OTHERS[name] for name in USER}
+        yield Profile(f"u{user:02}", 0, json.dumps(profile), b"")
+        for at in range(6):
+            item = f"i{(user + 2 * at) % 20:02}"
+            yield Interaction(f"e{at}", f"u{user:02}", item, "watch", 10 * user + at, None, None)
+
+
+@pytest.fixture(scope="module")
+def embedder(log: EventLog, tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    directory = tmp_path_factory.mktemp("models") / "model"
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    return Embedder.load(train(log, DECLARED, TrainingOptions(epochs=1), directory, now=now))
+
+
+def item_vector(
+    embedder: Embedder, attributes: dict[str, Any] | None, item_id: str = "i01"
+) -> NDArray[np.float32]:
+    item = Item(0, item_id, None, attributes, removed=False, revision=1, popularity=0.0)
+    return embedder.embed_items([item])[0]
+
+
+def user_vector(embedder: Embedder, profile: dict[str, Any], user_id: str = "new") -> NDArray[np.float32]:
+    none = np.zeros(0, np.int64)
+    histories = Histories(
+        [user_id],
+        [profile],
+        np.zeros(2, np.int64),
+        none.astype(np.int32),
+        none.astype(np.int16),
+        none,
+        [],
+        [0],
+    )
+    return embedder.embed(histories)[0]
+
+
+@pytest.mark.parametrize("name", list(ITEM))
+def test_each_attribute_of_an_item_moves_its_vector(embedder: Embedder, name: str) -> None:
+    moved = item_vector(embedder, ITEM | {name: OTHERS[name]}) - item_vector(embedder, ITEM)
+    assert np.abs(moved).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", list(USER))
+def test_each_attribute_of_a_user_moves_the_vector(embedder: Embedder, name: str) -> None:
+    moved = user_vector(embedder, USER | {name: OTHERS[name]}) - user_vector(embedder, USER)
+    assert np.abs(moved).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["studio", "genres", "year", "plot", "poster"])
+def test_a_value_nobody_saw_in_training_is_an_unknown_one(embedder: Embedder, name: str) -> None:
+    senseless = UNSEEN.get(name, {"year": "soon", "plot": "", "poster": [1.0]}.get(name))
+    unknown = item_vector(embedder, ITEM | {name: None})
+    np.testing.assert_array_equal(item_vector(embedder, ITEM | {name: senseless}), unknown)
+
+
+def test_unseen_items_share_one_identity_that_training_has_moved(embedder: Embedder, log: EventLog) -> None:
+    one, other = (item_vector(embedder, ITEM, item_id) for item_id in ("never seen", "nor this"))
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one - item_vector(embedder, ITEM)).max() > 1e-3
+    fresh = replace(log.catalogue()[0], item_id="never seen", attributes=None)
+    untrained = fresh_model(log, DECLARED, TrainingOptions())
+    untouched = Embedder(untrained, "untrained").embed_items([fresh])[0]
+    assert np.abs(untouched - item_vector(embedder, None, "never seen")).max() > 1e-3
+
+
+def test_a_hashed_user_id_tells_users_of_one_profile_apart(embedder: Embedder) -> None:
+    one, other = user_vector(embedder, USER, "u01"), user_vector(embedder, USER, "u03")
+    assert np.abs(one - other).max() > 1e-4
