@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
-from qdrant_client import QdrantClient
 
 from kindred.events.topics import create_topics, delete_topics
 from kindred.local.broker import FETCH_MAX_WAIT_MS, SESSION_TIMEOUT_MS
 from kindred.settings import KafkaSettings, PostgresSettings, QdrantSettings, Settings
+from kindred.vectors.connection import connect
 
 PARTITIONS = 3
 
@@ -47,7 +47,7 @@ def _drop_schema(settings: Settings) -> None:
 
 
 def _delete_collections(settings: Settings) -> None:
-    client = QdrantClient(url=settings.qdrant.url, check_compatibility=False)
+    client = connect(settings.qdrant)
     for collection in client.get_collections().collections:
         if collection.name.startswith(settings.namespace):
             client.delete_collection(collection.name)

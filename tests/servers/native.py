@@ -7,12 +7,17 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from servers.ladder import NoServerError
+
+if TYPE_CHECKING:
+    from kindred.local.processes import ChildProcess
 
 CACHE = Path(__file__).parents[2] / "build" / "kafka"
 JARS = CACHE / "libs"
@@ -29,19 +34,36 @@ def native_kafka() -> Iterator[str]:
     """
     if os.environ.get("KINDRED_TEST_NATIVE") != "1":
         raise NoServerError("KINDRED_TEST_NATIVE is not 1")
+    from kindred.local.processes import free_port
+
+    with apache_kafka(port := free_port()):
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def apache_kafka(
+    port: int, properties: str = "", *, others: Iterable[int] = (), users: Sequence[str] = (),
+    jvm_options: Sequence[str] = (),
+) -> Iterator[ChildProcess]:  # fmt: skip
+    """A broker that listens on `port` in the clear, and is as `properties` says besides.
+
+    `others` are its further ports; `users` what Kafka's own tool takes as --add-scram.
+    """
     _require("java", "mvn")
     _fetch_jars()
     from kindred.local.processes import ChildProcess, accepts_connections, free_port
     from kindred.local.servers import temporary_folder
 
-    port = free_port()
     with temporary_folder() as folder:
-        properties = _write_properties(folder, port, free_port())
-        _java("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(properties))
-        command = ["java", "-Xms256m", "-Xmx512m", *_class_path(), "kafka.Kafka", str(properties)]
+        path = _write_properties(folder, port, free_port(), properties)
+        scram = [part for user in users for part in ("--add-scram", user)]
+        tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _cluster_id(), "-c", str(path))
+        _java(*tool, *scram)
+        command = ["java", "-Xms256m", "-Xmx512m", *jvm_options, *_class_path(), "kafka.Kafka", str(path)]
         with ChildProcess("Apache Kafka", command, log=folder / "kafka.log", folder=folder) as kafka:
-            kafka.wait_until(lambda: accepts_connections(port), timeout_seconds=60)
-            yield f"127.0.0.1:{port}"
+            for each in (port, *others):
+                kafka.wait_until(partial(accepts_connections, each), timeout_seconds=60)
+            yield kafka
 
 
 @contextmanager
@@ -95,18 +117,18 @@ def _fetch_jars() -> None:
     (JARS / ".complete").touch()
 
 
-def _write_properties(folder: Path, port: int, controller_port: int) -> Path:
+def _write_properties(folder: Path, port: int, controller_port: int, more: str) -> Path:
     text = Template(PROPERTIES.read_text()).substitute(
         port=port, controller_port=controller_port, folder=folder / "logs"
     )
     path = folder / "server.properties"
-    path.write_text(text)
+    path.write_text(f"{text}\n{more}\n")  # of a name that stands there twice, the last one counts
     return path
 
 
 def _cluster_id() -> str:
-    # Kafka's UUIDs are 22 characters of URL-safe base64.
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # Kafka's UUIDs are 22 characters of URL-safe base64. With "-" in front it would be taken for an option.
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
 def _class_path() -> list[str]:

@@ -1,0 +1,108 @@
+"""The oracle itself: equal after a healthy run, and it names each kind of thing that was tampered with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from faults import spoiled
+from faults.healthy_run import Healthy, changed_point, changed_tables, run
+from faults.life import Description, Event, Life, Undetermined
+from faults.oracle import what_must_be
+from kindred.composition import opened
+from running import prepare, privileged, producing, running
+from servers.namespace import fresh_namespace
+
+
+@pytest.fixture(scope="module")
+def healthy(
+    kafka_bootstrap: str, postgres_url: str, qdrant_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Healthy]:
+    with fresh_namespace(kafka_bootstrap, postgres_url, qdrant_url) as fresh:
+        settings = prepare(fresh, tmp_path_factory.mktemp("healthy"))
+        with running(settings), producing(settings) as produce:
+            barriers = run(settings, produce)
+        with opened(privileged(settings)) as servers:
+            yield Healthy(servers, what_must_be(servers, barriers))
+
+
+def test_a_healthy_run_is_equal(healthy: Healthy) -> None:
+    assert healthy.differences() == []
+
+
+def test_it_names_each_thing_that_is_wrong_in_postgres(healthy: Healthy) -> None:
+    with changed_tables(healthy.servers.database, spoiled.TABLES, spoiled.IN_POSTGRES):
+        assert unnamed(spoiled.IN_POSTGRES.values(), healthy.differences()) == []
+
+
+def test_it_names_each_thing_that_is_wrong_in_qdrant(healthy: Healthy) -> None:
+    with ExitStack() as stack:
+        for change, _ in spoiled.IN_QDRANT:
+            stack.enter_context(changed_point(healthy.servers, *change))
+        assert unnamed([line for _, line in spoiled.IN_QDRANT], healthy.differences()) == []
+
+
+def test_what_was_spoiled_above_was_mended_again(healthy: Healthy) -> None:
+    assert healthy.differences() == []
+
+
+def test_it_names_a_record_that_was_not_committed(healthy: Healthy) -> None:
+    with producing(healthy.settings) as produce:  # the last test: nobody works it off
+        produce("users", "u1", {"user_id": "u1", "updated_at": 0, "country": "DE"})
+    named = [line for line in healthy.differences() if line.startswith("not done")]
+    assert "is committed to" in " ".join(named)
+
+
+# One user's life, in any order
+
+OLD, ERASED, NEW, LATER = 1, 2, 3, 4
+
+
+def test_what_an_erasure_ends_is_gone_whenever_it_comes() -> None:
+    first, last = Life(), Life()
+    first.go_on([ERASED], [], [])
+    first.go_on([], [], [watched(OLD)])
+    last.go_on([], [described(OLD)], [watched(OLD)])
+    last.go_on([ERASED], [], [])
+    assert first == last == Life(erased_at_us=ERASED)
+
+
+def test_without_a_newer_profile_even_later_events_go() -> None:
+    life = Life()
+    life.go_on([ERASED], [described(OLD)], [watched(LATER)])
+    assert life == Life(erased_at_us=ERASED)
+
+
+def test_a_newer_profile_that_was_there_before_keeps_later_events() -> None:
+    life = Life()
+    life.go_on([], [described(NEW)], [])
+    life.go_on([ERASED], [], [watched(OLD), watched(LATER)])
+    assert [event.occurred_at_us for event in life.history()] == [LATER]
+
+
+def test_a_redelivered_erasure_ends_no_new_life() -> None:
+    life = Life()
+    life.go_on([ERASED], [], [])
+    life.go_on([], [described(NEW)], [])
+    life.go_on([ERASED], [], [watched(LATER)])
+    assert (life.profile, len(life.events)) == (described(NEW), 1)
+
+
+def test_what_depends_on_the_order_is_refused() -> None:
+    with pytest.raises(Undetermined):
+        Life().go_on([ERASED], [described(NEW)], [watched(LATER)])
+
+
+def unnamed(wanted: Iterable[str], lines: Sequence[str]) -> list[str]:
+    """Of the beginnings of lines that must be there, those that no line has."""
+    return [each for each in wanted if not any(line.startswith(each) for line in lines)]
+
+
+def watched(at_us: int) -> Event:
+    return Event("u", f"e{at_us}", at_us, "1", "watch", None, None)
+
+
+def described(at_us: int) -> Description:
+    return Description(at_us, b"", {"country": "DE"})

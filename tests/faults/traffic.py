@@ -1,0 +1,119 @@
+"""The producer: sends a workload at a rate, whatever happens to the servers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from faults.expected import Barrier, Partition
+from faults.rounds import Rounds
+from faults.workload import Sent, Workload
+from kindred.settings import Settings
+
+TICK_SECONDS = 0.05
+FLUSH_SECONDS = 120.0
+
+
+class Traffic:
+    """On a thread of its own from `start` to `stop`; `rate` may be changed meanwhile.
+
+    `direct` leads to Postgres itself, and to Kafka as every producer reaches it.
+    """
+
+    def __init__(self, direct: Settings, workload: Workload, rate: float) -> None:
+        self.rate = rate
+        self.sent = 0
+        self.lost = 0  # given up by the client: the broker never had them
+        self.failure: BaseException | None = None
+        self._direct = direct
+        self._workload = workload
+        self._rounds = Rounds(workload, direct)
+        self._ends: dict[Partition, int] = {}
+        self._waiting: deque[Sent] = deque()
+        self._stop = threading.Event()
+        self._flush_seconds = FLUSH_SECONDS
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+
+    @property
+    def barriers(self) -> list[Barrier]:
+        """Those that the oracle needs; complete after `stop`."""
+        return self._rounds.barriers
+
+    @property
+    def arrived(self) -> int:
+        """Records that the broker has."""
+        return sum(self._ends.values())
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when all that was sent has arrived, or was given up."""
+        self._stop.set()
+        self._thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def abandon(self) -> None:
+        """Stop without waiting for what is under way."""
+        self._flush_seconds = 0.0
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            producer = KafkaProducer(
+                bootstrap_servers=self._direct.kafka.bootstrap_servers,
+                linger_ms=5,
+                acks="all",
+                max_block_ms=1_000,
+                reconnect_backoff_max_ms=1_000,
+            )
+            try:
+                self._produce(producer)
+            finally:
+                producer.close(timeout=self._flush_seconds)
+        except BaseException as failure:
+            self.failure = failure
+
+    def _produce(self, producer: KafkaProducer) -> None:
+        owed, last = 0.0, time.monotonic()
+        while not self._stop.wait(TICK_SECONDS):
+            now = time.monotonic()
+            owed, last = owed + (now - last) * self.rate, now
+            self._waiting.extend(self._workload.records(int(owed)))
+            owed -= int(owed)
+            while self._waiting and self._send(producer, self._waiting[0]) is not None:
+                self._waiting.popleft()
+            self._rounds.go_on(now, lambda sent: self._send(producer, sent), self._ends)
+        if self._flush_seconds:
+            producer.flush(timeout=self._flush_seconds)
+
+    def _send(self, producer: KafkaProducer, sent: Sent) -> Any:
+        """Where it arrives, as a future; None where the client takes nothing more."""
+        try:
+            future = producer.send(
+                self._direct.topic(sent.topic),
+                key=sent.key,
+                value=sent.value,
+                partition=sent.partition,
+                timestamp_ms=sent.timestamp_ms,
+            )
+        except KafkaError:
+            return None
+        future.add_callback(self._arrived)
+        future.add_errback(self._given_up)
+        self.sent += 1
+        return future
+
+    def _arrived(self, where: Any) -> None:
+        partition = (where.topic, where.partition)
+        self._ends[partition] = max(self._ends.get(partition, 0), where.offset + 1)
+
+    def _given_up(self, _: BaseException) -> None:
+        self.lost += 1
