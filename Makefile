@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.made
+# Tests wait more than they compute: three processes, each with servers of its own, fill two cores.
+PROCESSES ?= -n 3 --dist loadfile
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 
@@ -22,15 +25,15 @@ demo: $(STAMP)  ## the whole service on this machine, on a generated film shop (
 
 .PHONY: test
 test: $(STAMP) lint  ## lint, types, import rules, unit and integration tests
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(THREADS) $(BIN)/python -m pytest -m "not slow" $(PROCESSES) $(ARGS)
 
 .PHONY: test-all
 test-all: $(STAMP) lint  ## the same with the slow tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(THREADS) $(BIN)/python -m pytest $(PROCESSES) $(ARGS)
 
 .PHONY: unit
 unit: $(STAMP)  ## unit tests alone, in seconds
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" -n 2 $(ARGS)
+	$(THREADS) $(BIN)/python -m pytest tests/unit -m "not slow" -n 2 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
@@ -47,6 +50,20 @@ format: $(STAMP)  ## let ruff format and fix
 .PHONY: bench
 bench: $(STAMP)  ## measure events/s, freshness and memory; writes build/bench.json
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+.PHONY: quality
+quality: $(STAMP)  ## train on MovieLens-1M and rank each user's last film; writes build/quality.json (ARGS="--data-dir DIR --minutes 10 --seeds 0 1 2 --max-length 200")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/quality.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP)  ## a million inputs for decode and checkpoints, guided by coverage (ARGS="--runs N --target T --seed S")
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/run.py $(ARGS)
+
+.PHONY: audit
+audit: $(STAMP)  ## known vulnerabilities of the pinned dependencies; needs the package index's advisory service
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt $(ARGS)
 
 .PHONY: clean
 clean:  ## remove what the other targets made

@@ -20,7 +20,7 @@ from kindred.settings import PostgresSettings, QdrantSettings, Settings
 from kindred.sync import Syncer
 from kindred.vectors.index import Index
 from kindred.vectors.points import Point, Points
-from running import environment, prepare
+from running import environment, prepare, rows
 
 NO_EVENT = b"{"
 
@@ -31,10 +31,10 @@ class Chain:
     def __init__(self, settings: Settings, servers: Servers) -> None:
         self.settings = settings
         self.servers = servers
-        fleet = install(servers)
-        (self.model,) = fleet.names
+        self.fleet = install(servers)
+        (self.model,) = self.fleet.names
         self.history: HistoryStore = history_store(servers)
-        self.syncer: Syncer = syncer(servers, self.history, fleet)
+        self.syncer: Syncer = syncer(servers, self.history, self.fleet)
         self.index = Index(servers.qdrant, servers.names, servers.declaration)
         self.points: Points = self.index.points
         self._offset = 0
@@ -57,7 +57,7 @@ class Chain:
     def drain(self) -> int:
         """What workers do with pending_sync; returns how many rows there were."""
         drained = 0
-        while pending := self.history.pending(1_000):
+        while pending := self.history.take_pending(1_000):
             drained += len(pending)
             self.syncer.sync([], pending)
         return drained
@@ -83,8 +83,7 @@ def chain(postgres_url: str, qdrant_url: str, folder: Path) -> Iterator[Chain]:
 
 
 def _drop(servers: Servers) -> None:
-    with servers.database.transaction() as connection:
-        connection.execute(f"DROP SCHEMA {servers.settings.schema_name} CASCADE")
+    rows(servers.settings, f"DROP SCHEMA {servers.settings.schema_name} CASCADE")
     for collection in servers.qdrant.get_collections().collections:
         if collection.name.startswith(servers.settings.namespace):
             servers.qdrant.delete_collection(collection.name)
@@ -92,7 +91,17 @@ def _drop(servers: Servers) -> None:
 
 def kindred(settings: Settings, *arguments: str) -> Any:
     """Run a command; what its --json says, with the exit code under `exit_code`."""
+    said, exit_code = _run(settings, *arguments)
+    return said | {"exit_code": exit_code}
+
+
+def kindred_list(settings: Settings, *arguments: str) -> Any:
+    """The same for a command that says a list."""
+    return _run(settings, *arguments)[0]
+
+
+def _run(settings: Settings, *arguments: str) -> tuple[Any, int]:
     result = CliRunner().invoke(app, [*arguments, "--json"], env=environment(settings))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return json.loads(result.stdout) | {"exit_code": result.exit_code}
+    return json.loads(result.stdout), result.exit_code

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,7 +23,7 @@ from servers.ladder import Source, first_of
 if TYPE_CHECKING:
     from kindred.settings import Settings
 
-TAKEN = pytest.StashKey[dict[str, str]]()
+TAKEN = pytest.StashKey[dict[str, set[str]]]()  # servers, each with where it was found
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,8 +36,23 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
     """Say which servers these results hold for."""
-    for server, source in config.stash[TAKEN].items():
-        terminalreporter.write_line(f"{server}: {source}")
+    for server, sources_taken in config.stash[TAKEN].items():
+        terminalreporter.write_line(f"{server}: {'; '.join(sorted(sources_taken))}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist has servers of its own: the one that prints the summary must hear of them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["servers"] = {
+            server: list(taken) for server, taken in session.config.stash[TAKEN].items()
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Hear it."""
+    for server, taken in getattr(node, "workeroutput", {}).get("servers", {}).items():
+        node.config.stash[TAKEN].setdefault(server, set()).update(taken)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +63,12 @@ def kafka_bootstrap(pytestconfig: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_url(pytestconfig: pytest.Config) -> Iterator[str]:
-    """postgresql:// URL of a database in which its user may create schemas."""
-    yield from _address("Postgres", sources.postgres(), pytestconfig)
+    """postgresql:// URL of a superuser, who makes the roles that workers and commands have."""
+    from servers.roles import dropped_at_the_end
+
+    for url in _address("Postgres", sources.postgres(), pytestconfig):
+        with dropped_at_the_end(url):
+            yield url
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +98,7 @@ def free_port() -> int:
 def _address(server: str, choice: dict[str, Source], config: pytest.Config) -> Iterator[str]:
     def taken(source: str, address: str) -> None:
         place = urlsplit(address).netloc.rpartition("@")[2] or address
-        config.stash[TAKEN][server] = f"{source}, {place}"
+        config.stash[TAKEN].setdefault(server, set()).add(f"{source}, {place}")
 
     with first_of(choice, taken) as address:
         yield address

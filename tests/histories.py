@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from psycopg import sql
@@ -14,10 +14,10 @@ from psycopg import sql
 from kindred.declaration import Declaration, load
 from kindred.events.schema import Decoded, Erasure, Interaction, ItemDescription, ItemRemoval, Profile
 from kindred.history.connection import Database
-from kindred.history.migrate import migrate
 from kindred.history.store import Affected, HistoryStore
 from kindred.history.window import Histories
 from kindred.settings import PostgresSettings
+from servers.roles import as_superuser, make_schema
 
 T0_US = 1_790_000_000_000_000  # in September 2026
 FILM_SHOP: Declaration = load()
@@ -33,7 +33,7 @@ _FIELDS = {
 
 @contextmanager
 def empty_database(postgres_url: str, **settings: Any) -> Iterator[Database]:
-    """A database whose schema does not exist yet; it goes at the end."""
+    """A superuser's database whose schema does not exist yet; it goes at the end."""
     database = Database(PostgresSettings(url=postgres_url, **settings), f"t{uuid.uuid4().hex[:12]}")
     try:
         yield database
@@ -47,10 +47,21 @@ def empty_database(postgres_url: str, **settings: Any) -> Iterator[Database]:
 
 @contextmanager
 def migrated_database(postgres_url: str, **settings: Any) -> Iterator[Database]:
-    """A schema at this version's head."""
-    with empty_database(postgres_url, **settings) as database:
-        migrate(database)
-        yield database
+    """A schema at this version's head, as a worker's role sees it."""
+    with empty_database(postgres_url) as superuser:
+        given = PostgresSettings(url=postgres_url, **settings)
+        roles = make_schema(given, superuser.schema)
+        given = given.model_copy(update={"url": roles.url(postgres_url, "worker")})
+        with closing(Database(given, superuser.schema)) as database:
+            yield database
+
+
+@contextmanager
+def privileged(database: Database) -> Iterator[Database]:
+    """The same schema for a superuser: for what only a test does."""
+    url = database._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with closing(Database(PostgresSettings(url=as_superuser(url)), database.schema)) as superuser:
+        yield superuser
 
 
 def at_us(seconds: float) -> int:

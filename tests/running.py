@@ -15,15 +15,17 @@ from typing import Any
 
 import httpx
 from kafka import KafkaProducer
+from pydantic import SecretStr
 
 from kindred.composition import opened, run_worker
 from kindred.declaration import load
 from kindred.embedding import checkpoint
 from kindred.embedding.model import untrained
+from kindred.events.access import client_options
 from kindred.events.topics import list_topics
-from kindred.history.migrate import migrate
 from kindred.local.processes import ChildProcess, free_port
 from kindred.settings import Settings
+from servers.roles import as_superuser, make_schema
 
 FILMS: dict[str, dict[str, Any]] = {
     str(number): {"genres": ["Drama" if number % 2 else "Comedy"], "actors": ["Ada"], "year": 1980 + number}
@@ -33,7 +35,10 @@ T0_MS = 1_790_000_000_000
 
 
 def prepare(settings: Settings, folder: Path, **worker: Any) -> Settings:
-    """Migrate the namespace and give it a checkpoint in which every film is known."""
+    """Migrate the namespace and give it a checkpoint in which every film is known.
+
+    Returns the settings of the role that workers have.
+    """
     save_model(folder / "model")
     hasty = {
         "http_host": "127.0.0.1",
@@ -47,9 +52,20 @@ def prepare(settings: Settings, folder: Path, **worker: Any) -> Settings:
             "worker": settings.worker.model_copy(update=hasty | worker),
         }
     )
-    with opened(settings) as servers:
-        migrate(servers.database)
-    return settings
+    roles = make_schema(settings.postgres, settings.schema_name)
+    return reached_at(settings, roles.url(settings.postgres.url, "worker"))
+
+
+def reached_at(settings: Settings, postgres_url: str) -> Settings:
+    """The same settings for another Postgres, or another user of it."""
+    return settings.model_copy(
+        update={"postgres": settings.postgres.model_copy(update={"url": postgres_url})}
+    )
+
+
+def privileged(settings: Settings) -> Settings:
+    """The same settings for a superuser of Postgres: for what only a test does."""
+    return reached_at(settings, as_superuser(settings.postgres.url))
 
 
 def save_model(folder: Path, seed: int = 0) -> str:
@@ -95,17 +111,16 @@ def worker_process(settings: Settings, log: Path) -> ChildProcess:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The variables from which `load_settings` reads these settings."""
-    found = {
-        "KINDRED_NAMESPACE": settings.namespace,
-        "KINDRED_CHECKPOINT": str(settings.checkpoint),
-        "KINDRED_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "KINDRED_KAFKA__SESSION_TIMEOUT_MS": str(settings.kafka.session_timeout_ms),
-        "KINDRED_KAFKA__FETCH_MAX_WAIT_MS": str(settings.kafka.fetch_max_wait_ms),
-        "KINDRED_POSTGRES__URL": settings.postgres.url,
-        "KINDRED_QDRANT__URL": settings.qdrant.url,
-    }
-    worker = settings.worker.model_dump(mode="json")
-    return found | {f"KINDRED_WORKER__{name.upper()}": str(value) for name, value in worker.items()}
+    return dict(_variables("KINDRED_", settings.model_dump()))
+
+
+def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _variables(f"{prefix}{name.upper()}__", value)
+        elif value is not None:
+            shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+            yield f"{prefix}{name.upper()}", str(shown)
 
 
 class Sender:
@@ -113,7 +128,7 @@ class Sender:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap_servers, linger_ms=5)
+        self._producer = KafkaProducer(**client_options(settings.kafka), linger_ms=5)
 
     def __call__(self, topic: str, key: str, value: Any) -> None:
         """One JSON value, or None as a tombstone; on its way when this returns."""
@@ -136,8 +151,8 @@ class Sender:
             self.raw("items", item_id, json.dumps(film(item_id) | attributes).encode())
         self.flush()
 
-    def flush(self) -> None:
-        self._producer.flush(timeout=10)
+    def flush(self, timeout_seconds: float = 10) -> None:
+        self._producer.flush(timeout=timeout_seconds)
 
     def close(self) -> None:
         self._producer.close(timeout=5)
@@ -211,7 +226,7 @@ def committed(settings: Settings) -> Mapping[tuple[str, int], int]:
     from kafka import KafkaConsumer, TopicPartition
 
     consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap_servers, group_id=settings.topic(settings.kafka.group_id)
+        **client_options(settings.kafka), group_id=settings.topic(settings.kafka.group_id)
     )
     try:
         return {
@@ -224,8 +239,8 @@ def committed(settings: Settings) -> Mapping[tuple[str, int], int]:
 
 
 def rows(settings: Settings, statement: str, *parameters: Any) -> list[Any]:
-    """What a statement finds in the namespace's schema."""
-    with opened(settings) as servers, servers.database.transaction() as connection:
+    """What a superuser's statement finds in the namespace's schema."""
+    with opened(privileged(settings)) as servers, servers.database.transaction() as connection:
         cursor = connection.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 
@@ -238,7 +253,7 @@ def one(settings: Settings, statement: str, *parameters: Any) -> Any:
 @contextmanager
 def stuck(settings: Settings) -> Iterator[None]:
     """No batch ends meanwhile: its transaction waits for a lock, as it would for a slow server."""
-    with opened(settings) as servers, servers.database.transaction() as connection:
+    with opened(privileged(settings)) as servers, servers.database.transaction() as connection:
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         connection.execute("LOCK TABLE interaction IN EXCLUSIVE MODE")
         yield

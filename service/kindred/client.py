@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import SecretStr
@@ -57,7 +58,8 @@ class KindredClient:
     """Asks the live model's collections. May be shared between threads.
 
     All questions raise Outage, or Misconfigured for a filter or limit that is none. A promotion is noticed
-    within `alias_seconds`; no answer mixes two models.
+    within `alias_seconds`; no answer mixes two models. `ssl_cafile` is the CA of an https:// address, without
+    it the usual ones; an `api_key` goes in plain text to this machine alone, unless that is allowed.
     """
 
     def __init__(
@@ -65,13 +67,20 @@ class KindredClient:
         url: str = "http://localhost:6333",
         *,
         api_key: str | None = None,
+        ssl_cafile: Path | None = None,
+        allow_plaintext_secrets: bool = False,
         namespace: str = "",
         timeout_seconds: float = 5.0,
         alias_seconds: float = 5.0,
         client: QdrantClient | None = None,
     ) -> None:
-        key = None if api_key is None else SecretStr(api_key)
-        settings = QdrantSettings(url=url, api_key=key, timeout_seconds=timeout_seconds)
+        settings = QdrantSettings(
+            url=url,
+            api_key=None if api_key is None else SecretStr(api_key),
+            ssl_cafile=ssl_cafile,
+            allow_plaintext_secrets=allow_plaintext_secrets,
+            timeout_seconds=timeout_seconds,
+        )
         self._client = client or connect(settings)
         self._names = CollectionNames(namespace)
         self._alias_seconds = alias_seconds

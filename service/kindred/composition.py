@@ -18,13 +18,18 @@ from kindred.events.breaker import Breaker
 from kindred.events.schema import Contract
 from kindred.events.source import Source
 from kindred.health import Health, served
+from kindred.history import privileges
 from kindred.history.connection import Database
 from kindred.history.migrate import check_version
 from kindred.history.store import HistoryStore
+from kindred.mailbox import Mailbox
 from kindred.operations import models
 from kindred.operations.housekeeping import Housekeeping
+from kindred.operations.lineage import Lineage, check_lineage
 from kindred.settings import Settings
+from kindred.steps import Parts, WorkerSteps
 from kindred.sync import Syncer
+from kindred.tripped import Tripped
 from kindred.vectors.aliases import live_model
 from kindred.vectors.connection import connect
 from kindred.vectors.index import Index
@@ -33,6 +38,7 @@ from kindred.vectors.seen import SeenItems
 from kindred.worker import Worker
 
 START_TIMEOUT_SECONDS = 8.0
+MAILBOX_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,9 @@ def contract(settings: Settings, declaration: Declaration) -> Contract:
 
 
 def history_store(servers: Servers) -> HistoryStore:
-    """The writer of histories. Raises SchemaOutdated before `kindred migrate` has run."""
+    """The writer of histories. Raises SchemaOutdated before `kindred migrate` has run, or Misconfigured."""
     check_version(servers.database)
+    privileges.check_worker(servers.database)
     worker = servers.settings.worker
     return HistoryStore(
         servers.database,
@@ -83,7 +90,13 @@ def history_store(servers: Servers) -> HistoryStore:
     )
 
 
-def syncer(servers: Servers, history: HistoryStore, fleet: Fleet) -> Syncer:
+def breaker(settings: Settings) -> Breaker:
+    """One for a worker."""
+    worker = settings.worker
+    return Breaker(max_share=worker.breaker_max_share, min_records=worker.breaker_min_records)
+
+
+def syncer(servers: Servers, history: HistoryStore, fleet: Fleet, breaker_: Breaker | None = None) -> Syncer:
     """The three steps on these servers, with every known item loaded."""
     seen = SeenItems(servers.declaration.seen_types)
     known = history.load_catalogue()
@@ -92,7 +105,7 @@ def syncer(servers: Servers, history: HistoryStore, fleet: Fleet) -> Syncer:
     worker = servers.settings.worker
     return Syncer(
         contract(servers.settings, servers.declaration),
-        Breaker(max_share=worker.breaker_max_share, min_records=worker.breaker_min_records),
+        breaker_ or breaker(servers.settings),
         history,
         fleet,
         Index(servers.qdrant, servers.names, servers.declaration),
@@ -113,7 +126,7 @@ def install(servers: Servers) -> Fleet:
     )  # fmt: skip
     fleet.add(embedder)
     index = Index(servers.qdrant, servers.names, servers.declaration)
-    models.Models(servers.database, fleet, index).check_lineage()
+    check_lineage(servers.database, index)
     return fleet
 
 
@@ -145,16 +158,11 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         opened(settings, "kindred-worker") as servers,
         served(health, settings.worker.http_host, settings.worker.http_port),
     ):
-        history = history_store(servers)
-        fleet = install(servers)
-        steps = syncer(servers, history, fleet)
+        parts = _parts(servers, health)
+        steps = WorkerSteps(parts, settings.worker.batch_size)
+        worker = Worker(parts.source, parts.mailbox, parts.tripped, steps, health)
         index = Index(servers.qdrant, servers.names, servers.declaration)
         housekeeping = Housekeeping(servers.database, index, settings, health)
-        source = _source(settings)
-        worker = Worker(
-            source, steps, history, models.Models(servers.database, fleet, index), health,
-            batch_size=settings.worker.batch_size, drains_pending=housekeeping.leads,
-        )  # fmt: skip
         ended = threading.Event()
         thread = threading.Thread(target=housekeeping.run, args=(ended,), name="housekeeping", daemon=True)
         thread.start()
@@ -163,6 +171,28 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
         finally:
             ended.set()
             thread.join(timeout=0.5)
+
+
+def _parts(servers: Servers, health: Health) -> Parts:
+    """Everything that a worker's steps need, in the order in which a fault is best told."""
+    settings = servers.settings
+    history, breaker_ = history_store(servers), breaker(settings)
+    fleet = install(servers)
+    index = Index(servers.qdrant, servers.names, servers.declaration)
+    steps = syncer(servers, history, fleet, breaker_)
+    batch_size = settings.worker.batch_size
+    source, mailbox = _source(settings), Mailbox(batch_size, full_at=MAILBOX_BATCHES * batch_size)
+    return Parts(
+        source=source,
+        mailbox=mailbox,
+        tripped=Tripped(source, mailbox, health),
+        breaker=breaker_,
+        syncer=steps,
+        history=history,
+        database=servers.database,
+        models=models.Models(servers.database, fleet),
+        lineage=Lineage(servers.database, index),
+    )
 
 
 def _source(settings: Settings) -> Source:

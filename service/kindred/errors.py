@@ -16,6 +16,8 @@ The message of an exception is written for the person on call: what is wrong, th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class KindredError(Exception):
     """The root: catch this to catch everything that Kindred raises on purpose."""
@@ -40,10 +42,11 @@ class LostHistory(Misconfigured):
 class Outage(KindredError):
     """A server is unreachable, overloaded or timed out; the same call may succeed later."""
 
-    def __init__(self, server: str, reason: str) -> None:
+    def __init__(self, server: str, reason: str, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{server}: {reason}")
         self.server = server
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds  # as the server asked
 
 
 class RefusedByPostgres(KindredError):
@@ -53,13 +56,20 @@ class RefusedByPostgres(KindredError):
 class PartitionsTripped(KindredError):
     """The share of poison on these (topic, partition) is over the limit; nothing was written."""
 
-    def __init__(self, partitions: frozenset[tuple[str, int]]) -> None:
-        names = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions))
-        super().__init__(
-            f"Most records of {names} cannot be events, so it is paused. Mend the producer or the "
-            "declaration and restart the worker, or raise KINDRED_WORKER__BREAKER_MAX_SHARE to accept them."
+    def __init__(self, reasons: Mapping[tuple[str, int], str]) -> None:
+        names = ", ".join(
+            f"{topic}[{partition}] ({why})" for (topic, partition), why in sorted(reasons.items())
         )
-        self.partitions = partitions
+        super().__init__(
+            f"Most records of {names} cannot be events, so it is paused. Mend the declaration and restart "
+            "the workers; or mend the producer and let what it wrote become dead letters with `kindred "
+            "breaker accept`."
+        )
+        self.reasons = reasons  # of most of the poison
+
+    @property
+    def partitions(self) -> frozenset[tuple[str, int]]:
+        return frozenset(self.reasons)
 
 
 class CollectionGone(KindredError):

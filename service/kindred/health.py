@@ -20,11 +20,16 @@ from kindred.metrics import OUTAGES, REGISTRY
 
 
 class Health:
-    """What the worker's threads report. Thread-safe."""
+    """What the worker's threads report. Thread-safe.
 
-    def __init__(self, alive_seconds: float = 60.0) -> None:
+    A poll that is `alive_seconds` ago means a dead worker, a stage that takes `slow_seconds` one that stands.
+    """
+
+    def __init__(self, alive_seconds: float = 60.0, slow_seconds: float = 10.0) -> None:
         self._lock = threading.Lock()
         self._outages: dict[str, str] = {}
+        self._began: dict[str, float] = {}  # stages under way, and since when
+        self._slow_seconds = slow_seconds
         self._degraded: dict[str, str] = {"starting": "the worker has not joined its group yet"}
         self._polled_at_seconds = time.monotonic()
         self._alive_seconds = alive_seconds
@@ -50,14 +55,31 @@ class Health:
             else:
                 self._degraded[what] = reason
 
+    @contextmanager
+    def under_way(self, stage: str) -> Iterator[None]:
+        """A call that may hang for as long as its time-out; /readyz shall not say all is well meanwhile."""
+        self._began[stage] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._began[stage]
+
     @property
     def is_alive(self) -> bool:
         return time.monotonic() - self._polled_at_seconds < self._alive_seconds
 
     def reasons(self) -> dict[str, str]:
         """Why the worker is not ready; empty if it is."""
+        now = time.monotonic()
+        waited = {stage: now - began for stage, began in self._began.copy().items()}
+        slow = {
+            f"{stage} is slow": f"no answer for {seconds:.0f} s"
+            for stage, seconds in waited.items()
+            if seconds > self._slow_seconds
+        }
         with self._lock:
-            return self._degraded | {f"{server} is away": why for server, why in self._outages.items()}
+            away = {f"{server} is away": why for server, why in self._outages.items()}
+            return self._degraded | slow | away
 
 
 @contextmanager

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
+
+from kindred.safe_text import visible, visible_lines
 
 
 def configure(form: Literal["auto", "json", "console"], level: str) -> None:
@@ -17,9 +20,12 @@ def configure(form: Literal["auto", "json", "console"], level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Before the renderer, which would print every local variable of a library's exception.
+        structlog.processors.format_exc_info,
+        *([_harmless] if to_terminal else []),  # JSON escapes by itself
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -30,3 +36,14 @@ def configure(form: Literal["auto", "json", "console"], level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _harmless(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A value with a line break must not write a line of its own, nor one with an escape sequence obey."""
+    return {name: _shown(name, value) for name, value in event.items()}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value  # shown as its repr
+    return visible_lines(value) if name == "exception" else visible(value)

@@ -7,17 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kindred.events.schema import Record
-from kindred.events.source import Partition, Polled
+from kindred.events.source import Claim, Partition, Polled
 from kindred.history.store import Pending
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records with the epochs in which their partitions are owned, or pending rows without records."""
+    """Records with the epochs in which their partitions are owned; or claims; or pending rows.
+
+    `begins`: the offset up to which Postgres must hold each partition already, see history/offsets.py.
+    """
 
     records: Sequence[Record]
     epochs: Mapping[Partition, int]
     pending: Pending = field(default_factory=Pending)
+    begins: Mapping[Partition, int] = field(default_factory=dict)
+    claims: Mapping[Partition, Claim] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.records or self.pending or self.claims)
 
     @property
     def next_offsets(self) -> dict[Partition, int]:
@@ -27,13 +36,17 @@ class Batch:
             offsets[record.topic, record.partition] = record.offset + 1
         return offsets
 
-    def without(self, partitions: frozenset[Partition]) -> Batch:
-        """The same batch with nothing of these partitions."""
-        return Batch(
-            [each for each in self.records if (each.topic, each.partition) not in partitions],
-            {each: epoch for each, epoch in self.epochs.items() if each not in partitions},
-            self.pending,
-        )
+    def without(self, partitions: frozenset[Partition], but_before: Mapping[Partition, int]) -> Batch:
+        """The same batch with nothing of these partitions, but what lies before these offsets."""
+        kept = [
+            each
+            for each in self.records
+            if (each.topic, each.partition) not in partitions
+            or each.offset < but_before.get((each.topic, each.partition), 0)
+        ]
+        named = {(each.topic, each.partition) for each in kept}
+        epochs = {each: epoch for each, epoch in self.epochs.items() if each in named}
+        return Batch(kept, epochs, self.pending, self.begins)
 
 
 class Mailbox:
@@ -45,7 +58,9 @@ class Mailbox:
         self._arrived = threading.Condition()
         self._records: list[Record] = []
         self._epochs: Mapping[Partition, int] = {}
-        self._refused: frozenset[Partition] = frozenset()
+        self._claims: dict[Partition, Claim] = {}
+        self._begins: dict[Partition, int] = {}  # of the next batch
+        self._refused: dict[Partition, int] = {}  # in which epoch
 
     @property
     def is_full(self) -> bool:
@@ -63,32 +78,50 @@ class Mailbox:
         """Add what was polled; what was polled in another epoch of its partition is gone (rule 10)."""
         with self._arrived:
             if polled.epochs != self._epochs:
-                self._records = [each for each in self._records if self._is_current(each, polled.epochs)]
-                self._epochs = dict(polled.epochs)
-            self._records.extend(each for each in polled.records if self._is_welcome(each))
+                self._turn_to(dict(polled.epochs))
+            self._claims |= polled.claims
+            self._begins |= {partition: claim.committed for partition, claim in polled.claims.items()}
+            self._records += self._welcome(polled.records)
             self._arrived.notify()
 
-    def refuse(self, partitions: frozenset[Partition]) -> None:
-        """Forget what lies here of some partitions, and take no more of them.
+    def refuse(self, partitions: Mapping[Partition, int]) -> None:
+        """Forget what lies here of some partitions, and take no more of them in these epochs.
 
         What follows a batch that was left where it is must not be synced: its commit would cover the batch.
         """
         with self._arrived:
             self._refused |= partitions
-            self._records = [each for each in self._records if self._is_welcome(each)]
+            self._records = [*self._welcome(self._records)]
 
     def take(self, timeout_seconds: float) -> Batch | None:
-        """All there is, up to the batch size; None if nothing arrives in time."""
+        """All there is, up to the batch size, or claims before anything else; None if nothing arrives."""
         with self._arrived:
-            if not self._records:
+            if not (self._records or self._claims):
                 self._arrived.wait(timeout_seconds)
-            records, self._records = self._records[: self._batch_size], self._records[self._batch_size :]
-            named = {(record.topic, record.partition) for record in records}
-            return Batch(records, {each: self._epochs[each] for each in named}) if records else None
+            return self._take_claims() if self._claims else self._take_records()
 
-    def _is_welcome(self, record: Record) -> bool:
-        return (record.topic, record.partition) not in self._refused
+    def _take_claims(self) -> Batch:
+        claims, self._claims = self._claims, {}
+        return Batch((), {each: self._epochs[each] for each in claims}, claims=claims)
 
-    def _is_current(self, record: Record, epochs: Mapping[Partition, int]) -> bool:
-        partition = (record.topic, record.partition)
-        return partition in epochs and epochs[partition] == self._epochs.get(partition)
+    def _take_records(self) -> Batch | None:
+        records, self._records = self._records[: self._batch_size], self._records[self._batch_size :]
+        if not records:
+            return None
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        begins = {each: self._begins.get(each, 0) for each in ends}
+        self._begins |= ends
+        return Batch(records, {each: self._epochs[each] for each in ends}, begins=begins)
+
+    def _turn_to(self, epochs: Mapping[Partition, int]) -> None:
+        lasting = {each for each, epoch in epochs.items() if self._epochs.get(each) == epoch}
+        self._epochs = epochs
+        self._records = [each for each in self._records if (each.topic, each.partition) in lasting]
+        self._claims = {each: claim for each, claim in self._claims.items() if each in lasting}
+        self._refused = {each: epoch for each, epoch in self._refused.items() if each in lasting}
+
+    def _welcome(self, records: Sequence[Record]) -> Sequence[Record]:
+        refused = {each for each, epoch in self._refused.items() if self._epochs.get(each) == epoch}
+        if not refused:
+            return records
+        return [each for each in records if (each.topic, each.partition) not in refused]

@@ -55,6 +55,9 @@ REJOINS = Gauge("kindred_rejoins", "Consumers recreated by the join watchdog.", 
 OFFSET_GAPS = Gauge(
     "kindred_offset_gaps", "Times that retention had deleted unread records.", registry=REGISTRY
 )
+PAUSED_PARTITIONS = Gauge(
+    "kindred_paused_partitions", "Partitions that the breaker has paused on this worker.", registry=REGISTRY
+)
 PENDING = Gauge("kindred_pending_syncs", "Rows of pending_sync.", registry=REGISTRY)
 SWEEP_LAG_SECONDS = Gauge(
     "kindred_item_sweep_lag_seconds",

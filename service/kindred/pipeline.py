@@ -29,6 +29,7 @@ from kindred.sync import Embedded
 QUEUED_BATCHES = 1
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
+LONGEST_ASKED_WAIT_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -148,11 +149,12 @@ class Pipeline:
             if self._giving_up.is_set():
                 raise Stopped
             try:
-                with _timed(stage):
+                with _timed(stage), self._health.under_way(stage):
                     result = call()
             except Outage as outage:
                 self._note(outage, stage, away)
-                if self._stopping.wait(wait_seconds):
+                asked_seconds = min(outage.retry_after_seconds, LONGEST_ASKED_WAIT_SECONDS)
+                if self._stopping.wait(max(wait_seconds, asked_seconds)):
                     raise Stopped from outage
             else:
                 self._note_answered(away)

@@ -6,99 +6,34 @@ Nested names take two underscores: `KINDRED_KAFKA__BOOTSTRAP_SERVERS`. Every def
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from kindred.errors import Misconfigured
+from kindred.safe_text import masked
+from kindred.server_settings import Group, KafkaSettings, PostgresSettings, QdrantSettings
 
-# Up to the last @: a password that nobody encoded may hold @ and / itself. And libpq's `password=…`.
-_PASSWORD_IN_URL = re.compile(r"(://[^:/?#]*:).+(?=@)|(password\s*=\s*)(?:'[^']*'|[^&\s]+)")
-
-
-class _Group(BaseModel):
-    model_config = {"extra": "forbid"}
-
-
-class KafkaSettings(_Group):
-    """Connection and consumer settings; security fields are passed to kafka-python as they are."""
-
-    bootstrap_servers: str = "localhost:9092"
-    interactions_topic: str = "interactions"
-    users_topic: str = "users"
-    items_topic: str = "items"
-    group_id: str = "kindred"
-    group_instance_id: str | None = Field(None, description="Static membership; one per worker, stable.")
-    session_timeout_ms: int = Field(10_000, description="After kill -9 partitions move this long later.")
-    max_poll_interval_ms: int = 300_000
-    join_timeout_seconds: float = Field(30.0, description="The watchdog recreates a consumer stuck so long.")
-    fetch_max_wait_ms: int = Field(
-        500, description="A broker holds an empty fetch so long. Tansu answers only after half of it, always."
-    )
-    on_lost_offsets: Literal["stop", "earliest"] = Field(
-        "stop",
-        description="When retention has deleted the committed offset: stop, or go on from the earliest.",
-    )
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: str | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
-    ssl_cafile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile: Path | None = None
-    ssl_key_password: SecretStr | None = None
-    ssl_check_hostname: bool = True
-
-    def client_options(self) -> dict[str, Any]:
-        """Connection keyword arguments for any kafka-python client."""
-        options: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap_servers.split(","),
-            "security_protocol": self.security_protocol,
-            "sasl_mechanism": self.sasl_mechanism,
-            "sasl_plain_username": self.sasl_username,
-            "sasl_plain_password": _reveal(self.sasl_password),
-            "ssl_cafile": _text(self.ssl_cafile),
-            "ssl_certfile": _text(self.ssl_certfile),
-            "ssl_keyfile": _text(self.ssl_keyfile),
-            "ssl_password": _reveal(self.ssl_key_password),
-            "ssl_check_hostname": self.ssl_check_hostname,
-        }
-        return {name: value for name, value in options.items() if value is not None}
+__all__ = [
+    "KafkaSettings",
+    "PostgresSettings",
+    "QdrantSettings",
+    "Settings",
+    "WorkerSettings",
+    "load_settings",
+]
 
 
-class PostgresSettings(_Group):
-    """`url` as libpq understands it: postgresql://user@host/database?sslmode=verify-full."""
-
-    url: str = "postgresql://localhost/kindred"
-    password: SecretStr | None = Field(None, description="Instead of a password within the URL.")
-    schema_name: str = "kindred"
-    statement_timeout_seconds: float = 30.0
-    lock_timeout_seconds: float = 10.0
-    retention_days: int = Field(400, ge=0, description="Kept in the log; older is a dead letter. 0: all.")
-    dead_letter_retention_days: int = 30
-    history_limit: int = Field(100, description="Interactions kept in a user's window.", ge=1, le=1000)
-
-
-class QdrantSettings(_Group):
-    """Where the vectors go."""
-
-    url: str = "http://localhost:6333"
-    api_key: SecretStr | None = None
-    timeout_seconds: float = 30.0
-    shard_number: int | None = None
-    replication_factor: int | None = None
-
-
-class WorkerSettings(_Group):
+class WorkerSettings(Group):
     """The long-running loop."""
 
     batch_size: int = Field(2_000, ge=1)
@@ -145,7 +80,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """As by default, but a secret's file is named like its variable, also a nested one."""
-        secrets = NestedSecretsSettingsSource(file_secret_settings, secrets_nested_delimiter="__")
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_nested_delimiter="__", secrets_dir_missing="error"
+        )
         return init_settings, env_settings, dotenv_settings, secrets
 
     @field_validator("namespace")
@@ -180,11 +117,15 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"{_variable(fault['loc'])}: {_wrong(fault)}" for fault in error.errors())
         raise Misconfigured(f"Settings are not valid. {faults}.") from None
+    except SettingsError as error:  # a group given as JSON that is none, a secrets directory that is a file
+        raise Misconfigured(
+            f"Settings are not valid: {error}. Check KINDRED_SECRETS_DIR, and what is given as JSON."
+        ) from None
 
 
 def _wrong(fault: Any) -> str:
     known = {"extra_forbidden": "there is no such setting; `kindred settings` lists them"}
-    return known.get(fault["type"], str(fault["msg"]))
+    return known.get(fault["type"], str(fault["msg"]).removeprefix("Value error, "))
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -197,12 +138,4 @@ def _flattened(prefix: str, values: dict[str, Any]) -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _flattened(variable, value)
         else:
-            yield variable, "" if value is None else _PASSWORD_IN_URL.sub(r"\1\2***", str(value))
-
-
-def _reveal(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
+            yield variable, "" if value is None else masked(str(value))

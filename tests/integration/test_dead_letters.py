@@ -197,3 +197,14 @@ def test_a_letter_of_an_erased_user_brings_nobody_back(here: Chain) -> None:
     here.drain()
     assert here.point("ann").erased  # type: ignore[union-attr]
     assert rows(here.settings, LOGGED) == [("bob", "e1")]
+
+
+@pytest.mark.parametrize("at_ms", [10**15, 2**63 - 1, -1, -(2**63)])
+def test_a_letter_of_a_time_that_no_calendar_holds_is_kept_shown_and_replayed(
+    here: Chain, at_ms: int
+) -> None:
+    """Else the record could be neither an event nor a letter, and would stop every worker that reads it."""
+    here.sync(here.record("interactions", "ann", NO_EVENT, at_ms), here.record("users", "ann", None, at_ms))
+    found = kindred(here.settings, "dead-letters", "list")["letters"]
+    assert sorted(letter["reason"] for letter in found) == ["invalid_time", "not_json"]
+    assert replay(here) == {"events": 0, "not_json": 1, "invalid_time": 1}

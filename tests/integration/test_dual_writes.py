@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chain import chain
 from kindred.client import KindredClient
 from kindred.composition import opened
 from kindred.embedding.checkpoint import read_manifest
 from kindred.errors import ModelMismatch
+from kindred.operations.models import Models
 from kindred.settings import Settings
 from kindred.vectors.collections import ensure_collections
 from kindred.vectors.ids import point_id
@@ -110,6 +113,28 @@ def test_a_candidate_is_written_from_its_first_moment(settings: Settings, tmp_pa
         eventually(lambda: one(settings, LOGGED) == len(events))
         eventually(lambda: is_searchable(settings))
     assert_exact(settings, events)  # in both models
+
+
+def test_a_model_retired_after_a_batchs_transaction_is_skipped(
+    postgres_url: str, qdrant_url: str, tmp_path: Path
+) -> None:
+    name = save_model(tmp_path / "candidate", seed=1)
+    with chain(postgres_url, qdrant_url, tmp_path) as here:
+        models = Models(here.servers.database, here.fleet)
+        ensure_collections(here.servers.qdrant, here.servers.names, name, 64, here.servers.declaration)
+        rows(here.settings, CANDIDATE, name, str(tmp_path / "candidate"))
+        (affected,) = here.syncer.apply([here.record("interactions", "u", interaction("u", "3", 1))])
+        assert set(affected.models) == {here.model, name}
+        rows(here.settings, "UPDATE model SET state = 'retired' WHERE name = %s", name)
+        left = models.require(affected.models)
+        assert left == [here.model]
+        here.syncer.upsert(here.syncer.embed(replace(affected, models=left)))
+        assert here.point("u").has_vector  # type: ignore[union-attr]
+
+        rows(here.settings, "UPDATE model SET state = 'candidate' WHERE name = %s", name)
+        assert models.require([here.model, name]) == [here.model, name]
+        models.require([here.model])
+        assert here.fleet.names == {here.model}
 
 
 @pytest.mark.parametrize("checkpoint", ["nothing", "other"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,18 @@ import pytest
 
 from chain import NO_EVENT, Chain, chain, kindred
 from kindred.errors import Misconfigured
+from kindred.history import named_letters
+from kindred.local.processes import ChildProcess
+from kindred.settings import Settings
+from kindred.vectors.collections import ensure_collections
 from kindred.vectors.index import Index
 from proxy import proxied
-from running import T0_MS, interaction, one, rows
+from running import T0_MS, environment, eventually, interaction, one, prepare, producing, rows, running
+from truth import is_searchable
 
+RETIRED = "an-old-model"
 LETTERS = "SELECT count(*) FROM dead_letter"
+WAITING = "SELECT (SELECT count(*) FROM pending_sync) + (SELECT count(*) FROM letter_search)"
 
 
 @pytest.fixture
@@ -31,14 +39,19 @@ def profile(user: str, at_ms: int) -> dict[str, Any]:
 
 def lives(here: Chain, user: str) -> None:
     """A user with a profile, two interactions, and letters under the key and in the value."""
+    at_ms = T0_MS + 3_000
     here.sync(
-        here.record("users", user, profile(user, T0_MS)),
-        here.record("interactions", user, interaction(user, "1", 1)),
-        here.record("interactions", user, interaction(user, "2", 2)),
-        here.record("interactions", user, NO_EVENT),
-        here.record("interactions", None, {"user_id": user, "type": "watch"}),
-        here.record("interactions", "other", {"user_id": "other", "type": user}),
+        here.record("users", user, profile(user, T0_MS), at_ms),
+        here.record("interactions", user, interaction(user, "1", 1), at_ms),
+        here.record("interactions", user, interaction(user, "2", 2), at_ms),
+        here.record("interactions", user, NO_EVENT, at_ms),
+        here.record("interactions", None, {"user_id": user, "type": "watch"}, at_ms),
+        here.record("interactions", "other", {"user_id": "other", "type": user}, at_ms),
     )
+
+
+def search_letters(here: Chain) -> int:
+    return named_letters.search_waiting(here.servers.database, 100, here.settings.topic("items"))
 
 
 def test_nothing_of_a_user_is_left_and_the_proof_says_what_went(here: Chain) -> None:
@@ -124,6 +137,31 @@ def test_a_worker_finishes_what_died_before_qdrant(here: Chain, monkeypatch: pyt
     assert proof["complete"]
 
 
+@pytest.mark.slow
+def test_a_worker_finishes_what_kill_9_left(settings: Settings, tmp_path: Path) -> None:
+    settings = prepare(settings, tmp_path)
+    with running(settings), producing(settings) as produce:
+        produce("interactions", "ann", interaction("ann", "1", 1))
+        produce("interactions", "other", {"user_id": "ann", "type": "watch"})
+        eventually(lambda: one(settings, LETTERS) == 1 and is_searchable(settings))
+    with proxied(settings.qdrant.url) as proxy:
+        proxy.become("silent")
+        qdrant = settings.qdrant.model_copy(update={"url": proxy.url})
+        hanging = environment(settings.model_copy(update={"qdrant": qdrant}))
+        command = [sys.executable, "-m", "kindred.cli", "erase", "ann", "--yes", "--reason", "ticket 7"]
+        with ChildProcess("erase", command, log=tmp_path / "erase.log", environment=hanging) as erasing:
+            eventually(lambda: one(settings, "SELECT count(*) FROM erasure") == 1)
+            erasing.kill()
+    assert one(settings, LETTERS) == 1
+    with running(settings):
+        eventually(lambda: one(settings, LETTERS) == 0)
+        eventually(lambda: one(settings, WAITING) == 0)
+    proof = kindred(settings, "erase", "ann", "--yes")
+    assert (proof["complete"], proof["deleted"]["dead_letters"]) == (True, 1)
+    assert list(proof["left"]["qdrant"].values()) == ["tombstone"]
+    assert one(settings, "SELECT reason FROM erasure") == "ticket 7"
+
+
 def test_while_qdrant_is_away_the_proof_is_not_complete(here: Chain) -> None:
     lives(here, "ann")
     with proxied(here.settings.qdrant.url) as proxy:
@@ -138,14 +176,42 @@ def test_while_qdrant_is_away_the_proof_is_not_complete(here: Chain) -> None:
 
 def test_collections_of_retired_models_get_the_tombstone_too(here: Chain) -> None:
     lives(here, "ann")
-    names, retired = here.servers.names, "an-old-model"
-    here.servers.qdrant.create_collection(
-        names.users(retired), vectors_config=here.servers.qdrant.get_collection(
-            names.users(here.model)
-        ).config.params.vectors,
-    )  # fmt: skip
+    ensure_collections(here.servers.qdrant, here.servers.names, RETIRED, 64, here.servers.declaration)
     proof = kindred(here.settings, "erase", "ann", "--yes")
-    assert proof["left"]["qdrant"] == {here.model: "tombstone", retired: "tombstone"}
+    assert proof["left"]["qdrant"] == {here.model: "tombstone", RETIRED: "tombstone"}
+
+
+def test_tombstones_of_records_reach_collections_of_retired_models(here: Chain) -> None:
+    """Rule 16: what such a collection holds can be read until it is dropped."""
+    ensure_collections(here.servers.qdrant, here.servers.names, RETIRED, 64, here.servers.declaration)
+    lives(here, "ann")
+    here.send("users", "ann", None)
+    here.send("items", "1", None)
+    points = here.points.retrieve(RETIRED, "user", ["ann"]), here.points.retrieve(RETIRED, "item", ["1"])
+    assert [point.erased for found in points for point in found.values()] == [True, True]
+    assert here.points.retrieve(RETIRED, "item", ["2"]) == {}
+
+
+def test_an_erasure_by_record_ends_in_the_same_state(here: Chain) -> None:
+    lives(here, "ann")
+    here.send("users", "ann", None)
+    assert one(here.settings, LETTERS) == 2, "found by key, in the transaction"
+    assert search_letters(here) == 1
+    assert one(here.settings, LETTERS) == 1, "found by value, by whoever keeps house"
+    assert search_letters(here) == 0
+    again = kindred(here.settings, "erase", "ann", "--yes")
+    assert (again["complete"], again["deleted"]["dead_letters"]) == (True, 2)
+
+
+def test_letters_of_a_new_life_stay(here: Chain) -> None:
+    """They may yet become events: by a replay, once their type is declared."""
+    lives(here, "ann")
+    here.send("users", "ann", None, at_ms=T0_MS + 5_000)
+    here.send("users", "ann", profile("ann", T0_MS + 6_000), at_ms=T0_MS + 6_000)
+    here.send("interactions", None, {"user_id": "ann", "type": "wave"}, at_ms=T0_MS + 7_000)
+    assert search_letters(here) == 1
+    assert one(here.settings, LETTERS) == 2
+    assert one(here.settings, f"{LETTERS} WHERE position('wave'::bytea IN value) > 0") == 1
 
 
 @pytest.mark.parametrize("user", ["'; DROP TABLE app_user; --", "😀\u200f\n", 'q"uo\\te', "é" * 128])

@@ -171,7 +171,7 @@ def test_an_erased_user_is_a_tombstone_on_the_path_of_pending_rows_too(store: Hi
     written = apply(store, watch("mia", "film", 1))
     store.request_again(written)
     apply(store, erase("mia", 10))
-    affected = store.apply(Decoded(), pending=store.pending(100))
+    affected = store.apply(Decoded(), pending=store.take_pending(100))
     assert "mia" in affected.erased
     assert "mia" not in affected.histories.user_ids
 
@@ -193,6 +193,57 @@ def test_a_dead_letter_in_the_tombstones_own_batch_goes_too(database: Database, 
     assert rows(database, "SELECT record_offset FROM dead_letter WHERE key = 'oda'") == []
 
 
+# In any order
+
+moments = st.sampled_from([0, 10, 11, 300, 310, 311, 320, 600, 620, 900])
+erased_moments = st.sampled_from([10, 300])
+described_lives = st.lists(
+    st.builds(lambda at, film: ("watch", at, film), moments, st.sampled_from("abc"))
+    | st.builds(lambda at: ("erase", at, ""), erased_moments)
+    | st.builds(lambda at: ("describe", at, ""), moments),
+    min_size=1,
+    max_size=25,
+)
+
+
+@given(described_lives, st.integers(1, 6))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_wherever_the_tombstone_comes_the_end_is_the_same(
+    database: Database, store: HistoryStore, life: list[Any], size: int
+) -> None:
+    """What an erased user does before the profile that re-opens the id is dropped (docs/events.md)."""
+    user = f"life-{next(EXAMPLES)}"
+    erased_at = max((at for kind, at, _ in life if kind == "erase"), default=-1)
+    life = _profile_first(life, erased_at)
+    events = {
+        "watch": lambda at, film: watch(user, film, at),
+        "erase": lambda at, _: erase(user, at),
+        "describe": lambda at, _: profile(user, at, country="DE"),
+    }
+    records = [events[kind](at, film) for kind, at, film in life]
+    for start in range(0, len(records), size):
+        affected = apply(store, *records[start : start + size])
+    described_at = max((at for kind, at, _ in life if kind == "describe"), default=-1)
+    is_erased = erased_at >= 0 and described_at <= erased_at
+    kept = {(at, film) for kind, at, film in life if kind == "watch" and at > erased_at}
+    assert affected.erased == ([user] if is_erased else [])
+    assert logged(database, user) == (
+        [] if is_erased else [f"{user}-{film}-{at}" for at, film in sorted(kept)]
+    )
+
+
+def _profile_first(life: list[Any], erased_at: int) -> list[Any]:
+    """Without interactions of the new life that come before the first profile of it."""
+    opens = [place for place, (kind, at, _) in enumerate(life) if kind == "describe" and at > erased_at]
+    if erased_at < 0 or not opens:
+        return life
+    return [
+        each
+        for place, each in enumerate(life)
+        if not (each[0] == "watch" and each[1] > erased_at and place < opens[0])
+    ]
+
+
 # Without profiles
 
 
@@ -207,10 +258,9 @@ def test_a_clearly_later_interaction_reopens_and_is_embedded_at_once(profileless
     assert (again.fresh, again.duplicates, again.erased) == (0, 1, [])
 
 
-moments = st.sampled_from([0, 10, 11, 300, 310, 311, 320, 600, 620, 900])
 lives = st.lists(
     st.builds(lambda at, film: ("watch", at, film), moments, st.sampled_from("abc"))
-    | st.builds(lambda at: ("erase", at, ""), st.sampled_from([10, 300])),
+    | st.builds(lambda at: ("erase", at, ""), erased_moments),
     min_size=1,
     max_size=25,
 )

@@ -58,6 +58,11 @@ def swept(database: Database) -> list[str]:
     ]
 
 
+def waiting_now(store: HistoryStore) -> list[str]:
+    with store._database.transaction() as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM pending_sync")]
+
+
 def stored(store: HistoryStore, item_id: str) -> Item:
     (found,) = [item for item in store.load_catalogue() if item.item_id == item_id]
     return found
@@ -76,11 +81,11 @@ def test_an_item_seen_first_waits_until_its_point_is_written(store: HistoryStore
     restarted = HistoryStore(store._database, FILM_SHOP)
     restarted.load_catalogue()
     assert apply(restarted, watch("ann", "film", 1)).items == []
-    waiting = restarted.pending(10)
+    waiting = restarted.take_pending(10)
     assert waiting == affected.pending
     assert ids(restarted.apply(Decoded(), pending=waiting).items) == ["film"]
     store.finish_pending(affected.pending)
-    assert len(store.pending(10)) == 0
+    assert waiting_now(store) == []
 
 
 def test_a_described_item_waits_for_nobody(store: HistoryStore) -> None:
@@ -219,12 +224,30 @@ def test_a_user_asked_for_again_stays_pending(database: Database, store: History
     written = apply(store, watch("ann", "film", 1))
     store.finish_pending(written.pending)
     store.request_again(written)
-    read = store.pending(10)
+    read = store.take_pending(10)
     store.request_again(written)
     store.finish_pending(read)
-    assert store.pending(10).of_kind("user") == ["ann"]
-    store.finish_pending(store.pending(10))
-    assert len(store.pending(10)) == 0
+    again = store.take_pending(10)
+    assert again.of_kind("user") == ["ann"]
+    store.finish_pending(again)
+    assert waiting_now(store) == []
+
+
+def test_a_row_that_was_taken_is_nobody_elses_for_a_minute(database: Database, store: HistoryStore) -> None:
+    store.request_again(apply(store, *(watch(f"u{number}", "film", 1) for number in range(5))))
+    first, second = store.take_pending(4), store.take_pending(4)
+    assert sorted([*first.ids, *second.ids]) == ["film", "u0", "u1", "u2", "u3", "u4"]
+    assert store.take_pending(4).ids == ()
+    with database.transaction() as connection:
+        connection.execute("UPDATE pending_sync SET taken_until = taken_until - interval '1 minute'")
+    assert len(store.take_pending(10)) == 6
+
+
+def test_two_workers_never_wait_for_each_others_rows(database: Database, store: HistoryStore) -> None:
+    store.request_again(apply(store, watch("ann", "film", 1), watch("bob", "film", 1)))
+    with database.transaction() as connection:
+        connection.execute("SELECT FROM pending_sync WHERE id <> 'bob' FOR UPDATE")
+        assert store.take_pending(10).ids == ("bob",)
 
 
 def test_popularity_is_a_count_that_halves_with_age(database: Database, store: HistoryStore) -> None:

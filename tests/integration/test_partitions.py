@@ -10,7 +10,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from histories import FILM_SHOP, T0_US, apply, batch, kept_in_postgres, migrated_database, rows, value, watch
+from histories import (
+    FILM_SHOP,
+    T0_US,
+    apply,
+    batch,
+    kept_in_postgres,
+    migrated_database,
+    privileged,
+    rows,
+    value,
+    watch,
+)
 from kindred.embedding.fleet import Fleet
 from kindred.events.breaker import Breaker
 from kindred.events.decode import decode
@@ -181,7 +192,7 @@ def test_old_letters_expire(database: Database, store: HistoryStore) -> None:
         for offset in range(3)
     ]
     store.apply(Decoded(dead_letters=letters))
-    with database.transaction() as connection:
+    with privileged(database) as superuser, superuser.transaction() as connection:
         connection.execute(
             "UPDATE dead_letter SET created_at = now() - interval '31 days' WHERE record_offset < 2"
         )

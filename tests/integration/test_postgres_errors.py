@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from histories import FILM_SHOP, apply, batch, describe, migrated_database, rows, value, watch
+from histories import FILM_SHOP, apply, batch, describe, migrated_database, privileged, rows, value, watch
 from kindred.errors import Misconfigured, Outage, RefusedByPostgres, SchemaOutdated
 from kindred.events.schema import Interaction
 from kindred.history.connection import Database
@@ -143,7 +143,7 @@ def test_a_deadlock_is_an_outage(database: Database) -> None:
 
     def lock(first: int, second: int) -> None:
         try:
-            with database.transaction() as connection:
+            with privileged(database) as superuser, superuser.transaction() as connection:
                 connection.execute("SET LOCAL deadlock_timeout = '50ms'")
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [first])
                 both_hold.wait(5)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from chain import NO_EVENT, Chain, chain
+from kindred.history import named_letters
+from kindred.operations import reaping
 from kindred.operations.reaping import Reaper
 from running import one, rows
 
@@ -46,8 +48,13 @@ def erased(here: Chain, *users: str, long_ago: bool = True) -> None:
         describes(here, user, ERASED_MS - 2_000)
         watches(here, user, ERASED_MS - 1_000)
         here.send("users", user, None, at_ms=ERASED_MS)
+    search_letters(here)
     if long_ago:
         rows(here.settings, LONG_AGO)
+
+
+def search_letters(here: Chain) -> int:
+    return named_letters.search_waiting(here.servers.database, 100, here.settings.topic("items"))
 
 
 def users(here: Chain) -> list[str]:
@@ -153,7 +160,25 @@ def test_letters_that_name_the_user_go_before_the_id_does(here: Chain, reaper: R
         here.record("interactions", None, {"user_id": "ann"}),
         here.record("interactions", None, {"user_id": "anna"}),
     )
-    rows(here.settings, LONG_AGO)
     assert reap(reaper) == 1
     assert one(here.settings, "SELECT count(*) FROM dead_letter") == 1
     assert one(here.settings, "SELECT dead_letters FROM erasure") == 2
+
+
+def test_nobody_is_reaped_before_the_letters_were_searched(here: Chain, reaper: Reaper) -> None:
+    erased(here, "ann")
+    rows(here.settings, "INSERT INTO letter_search (user_id) VALUES ('ann')")
+    assert reap(reaper) == 0
+    assert search_letters(here) == 1
+    assert reap(reaper) == 1
+
+
+def test_many_slices_are_watched_at_once(
+    here: Chain, reaper: Reaper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaping, "SLICE_USERS", 1)
+    erased(here, "ann", "bob", "cyd")
+    for _ in range(5):  # the rounds begin again, and watch nobody twice
+        assert reaper.turn(0.0) == 0
+    assert [reaper.turn(WATCHED_SECONDS) for _ in range(4)] == [1, 1, 1, 0]
+    assert users(here) == []

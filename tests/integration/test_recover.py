@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backups import back_up, restore
 from chain import kindred
 from kindred.composition import opened
 from kindred.errors import LostHistory, Misconfigured
@@ -24,28 +25,8 @@ from running import (
 )
 from truth import assert_exact, assert_searchable, is_searchable
 
-TABLES = (
-    "app_user", "interaction", "item", "item_sweep", "event_type", "lineage", "erasure", "pending_sync",
-    "dead_letter", "synced_offset", "popularity_delta",
-)  # fmt: skip
 LOGGED = "SELECT count(*) FROM interaction"
 PENDING = "SELECT count(*) FROM pending_sync"
-
-
-def back_up(settings: Settings) -> int:
-    """Copy the tables; returns the last revision that was drawn."""
-    for table in TABLES:
-        rows(settings, f"CREATE TABLE backup_{table} AS TABLE {table}")
-    return int(one(settings, "SELECT last_value FROM revision"))
-
-
-def restore(settings: Settings, drawn: int) -> None:
-    """Make Postgres as it was."""
-    for table in TABLES:
-        rows(settings, f"DELETE FROM {table}")
-        rows(settings, f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM backup_{table}")
-        rows(settings, f"DROP TABLE backup_{table}")
-    rows(settings, f"SELECT setval('revision', {drawn})")
 
 
 def all_synced(settings: Settings, events: int, records: int) -> None:

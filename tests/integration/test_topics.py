@@ -42,5 +42,5 @@ def test_deleted_topics_are_missing(settings: Settings) -> None:
 
 def test_an_unreachable_broker_is_an_outage() -> None:
     nowhere = Settings(_env_file=None, kafka=KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}"))
-    with pytest.raises(Outage, match="no answer from 127"):
+    with pytest.raises(Outage, match="ECONNREFUSED"):
         list_topics(nowhere)

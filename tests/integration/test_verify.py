@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from qdrant_client.models import PointStruct
 
 from chain import Chain, chain, kindred
+from kindred.embedding.embedder import Embedder
+from kindred.history import samples
 from kindred.operations import verify
+from kindred.operations.vector_check import TOLERANCE
 from kindred.operations.verify import Findings, Verification
+from kindred.vectors.ids import point_id
 from running import T0_MS, film, many, rows
 
 
@@ -37,6 +43,48 @@ def test_what_is_equal_is_found_equal(here: Chain) -> None:
     found = kindred(here.settings, "verify")
     assert (found["faults"], found["exit_code"]) == ([], 0)
     assert found["compared"] == {"user": 11, "item": 20}
+    assert found["vectors_compared"] == {"user": 10, "item": 19}
+    assert kindred(here.settings, "verify", "--vectors", "3")["vectors_compared"] == {"user": 3, "item": 3}
+
+
+def test_a_vector_that_its_model_never_gave_is_found_and_repaired(
+    here: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its row's revision, so that nothing else shows it."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    names, client = here.servers.names, here.servers.qdrant
+    for kind, collection, each in (
+        ("user", names.users(here.model), "u1"),
+        ("user", names.users(here.model), "u2"),
+        ("item", names.items(here.model), "7"),
+    ):
+        payload = here.points.retrieve(here.model, kind, [each])[each].payload
+        point = PointStruct(id=point_id(each), vector=[0.5, *[0.1] * 63], payload=dict(payload))
+        client.upsert(collection, [point])
+    rows(here.settings, "INSERT INTO pending_sync (kind, id) VALUES ('user', 'u2')")
+
+    assert kindred(here.settings, "verify", "--vectors", "0")["faults"] == []
+    found = kindred(here.settings, "verify", "--repair")
+    faults = {(each["kind"], each["fault"], *each["examples"]) for each in found["faults"]}
+    assert faults == {("user", "wrong_vector", "u1"), ("item", "wrong_vector", "7")}
+    assert here.drain() == 3
+    assert kindred(here.settings, "verify")["faults"] == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_each_dtypes_tolerance_tells_a_rounded_vector_from_a_stale_one(here: Chain, dtype: Any) -> None:
+    embedder = Embedder.load(here.settings.checkpoint, dtype=dtype)
+    sample = samples.draw(here.servers.database, 100)
+    embedder.update_items(sample.items)
+    rounded = embedder.embed(sample.histories)
+    here.fleet.update_items(sample.items)
+    exact = here.fleet.embed([here.model], sample.histories)[here.model]
+    assert np.linalg.norm(rounded - exact, axis=1).max() < TOLERANCE[dtype]
+    here.sync(*(here.record("interactions", e["user_id"], e) for e in many(10, users=10, first=30)))
+    later = here.fleet.embed(
+        [here.model], samples.again(here.servers.database, sample.histories.user_ids).histories
+    )
+    assert np.linalg.norm(later[here.model] - exact, axis=1).min() > TOLERANCE[dtype]
 
 
 def test_each_difference_is_found_and_repaired(here: Chain) -> None:
@@ -96,6 +144,4 @@ def test_many_slices_and_pages_are_compared_once(here: Chain, monkeypatch: pytes
 
 
 def _selected(user: str) -> list[int | str]:
-    from kindred.vectors.ids import point_id
-
     return [point_id(user)]

@@ -1,31 +1,22 @@
-"""Killed workers, servers that go away, everything delivered again: always the same end state."""
+"""Killed workers, and everything delivered again: always the same end state. More in tests/faults."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from signal import SIGINT
 
-import psutil
 import pytest
 
-from kindred.local import postgres
-from kindred.local.processes import ChildProcess
-from kindred.local.servers import temporary_folder
 from kindred.settings import Settings
-from proxy import State, proxied
 from running import (
     FILMS,
     beside,
     eventually,
-    is_alive,
     is_ready,
     many,
     one,
     prepare,
     producing,
-    ready,
     rows,
     running,
     stuck,
@@ -91,52 +82,3 @@ def test_everything_delivered_again_changes_nothing_but_revisions(settings: Sett
         eventually(lambda: is_searchable(settings))
     assert rows(settings, STATE) == before
     assert_exact(settings, events)
-
-
-@pytest.mark.parametrize("state", [pytest.param("refusing", marks=pytest.mark.slow), "silent"])
-def test_a_worker_outlives_qdrant(settings: Settings, tmp_path: Path, state: State) -> None:
-    events = many(300)
-    with proxied(settings.qdrant.url) as proxy:
-        qdrant = settings.qdrant.model_copy(update={"url": proxy.url, "timeout_seconds": 2.0})
-        settings = prepare(settings.model_copy(update={"qdrant": qdrant}), tmp_path)
-        with running(settings), producing(settings) as produce:
-            eventually(lambda: is_ready(settings))
-            proxy.become(state)
-            produce.interactions(events)
-            assert "qdrant is away" in eventually(lambda: ready(settings)["reasons"])
-            assert is_alive(settings)
-            eventually(lambda: one(settings, LOGGED) == len(events))
-            proxy.become("open")
-            eventually(lambda: is_ready(settings))
-            eventually(lambda: is_searchable(settings))
-        assert_exact(settings, events)
-
-
-def test_a_worker_outlives_postgres(settings: Settings, tmp_path: Path) -> None:
-    events = many(300)
-    with temporary_folder() as folder, ExitStack() as stack:
-        server = stack.enter_context(postgres.launch(folder))
-        server.wait_until_ready()
-        settings = settings.model_copy(
-            update={"postgres": settings.postgres.model_copy(update={"url": server.address})}
-        )
-        settings = prepare(settings, tmp_path)
-        with running(settings), producing(settings) as produce:
-            eventually(lambda: is_ready(settings))
-            start_again = _stop(server.process)
-            produce.interactions(events)
-            assert "postgres is away" in eventually(lambda: ready(settings)["reasons"])
-            assert is_alive(settings)
-            stack.enter_context(start_again(folder / "again.log"))
-            eventually(lambda: is_ready(settings))
-            eventually(lambda: one(settings, LOGGED) == len(events))
-            eventually(lambda: is_searchable(settings))
-        assert_exact(settings, events)
-
-
-def _stop(process: ChildProcess) -> Callable[[Path], ChildProcess]:
-    """Stop a server; what is returned starts it again, with the same files and port."""
-    running = psutil.Process(process.pid)
-    command, user_id = running.cmdline(), running.uids().real
-    process.stop()
-    return lambda log: ChildProcess("Postgres", command, log=log, stop_signal=SIGINT, user_id=user_id or None)

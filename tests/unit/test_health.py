@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import closing
 
 import httpx
@@ -35,6 +36,15 @@ def test_a_server_that_answers_clears_nothing_else() -> None:
     health.outage("qdrant", "away")
     health.answered("postgres")
     assert "qdrant is away" in health.reasons()
+
+
+def test_a_call_that_hangs_is_a_reason_before_it_times_out() -> None:
+    health = Health(slow_seconds=0)
+    health.degraded("starting", None)
+    with health.under_way("qdrant"):
+        time.sleep(0.01)
+        assert health.reasons() == {"qdrant is slow": "no answer for 0 s"}
+    assert health.reasons() == {}
 
 
 def test_alive_while_it_polls() -> None:

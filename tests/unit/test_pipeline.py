@@ -11,7 +11,7 @@ from typing import Any
 
 from kindred.errors import Misconfigured, Outage
 from kindred.events.schema import Record
-from kindred.events.source import Polled
+from kindred.events.source import Claim, Polled
 from kindred.health import Health
 from kindred.mailbox import Batch, Mailbox
 from kindred.pipeline import Applied, Done, Pipeline
@@ -69,11 +69,55 @@ class TestMailbox:
         """Rule 21: a commit of what follows would cover the batch that was left where it is."""
         mailbox = Mailbox(10, full_at=20)
         mailbox.put(Polled([*records(1), *records(1, partition=1)], {P0: 1, P1: 1}))
-        mailbox.refuse(frozenset({P0}))
+        mailbox.refuse({P0: 1})
         mailbox.put(Polled(records(2), {P0: 1, P1: 1}))
         assert taken(mailbox) == [(1, 1)]
-        mailbox.put(Polled(records(1), {P0: 2, P1: 2}))
-        assert taken(mailbox) == []
+
+    def test_a_refused_partition_is_judged_anew_in_its_next_epoch(self) -> None:
+        mailbox = Mailbox(10, full_at=20)
+        mailbox.put(Polled(records(1), {P0: 1}))
+        mailbox.refuse({P0: 1})
+        mailbox.put(Polled(records(1), {P0: 2}))
+        assert taken(mailbox) == [(0, 1)]
+
+    def test_a_refusal_that_comes_too_late_is_about_an_epoch_that_is_over(self) -> None:
+        mailbox = Mailbox(10, full_at=20)
+        mailbox.put(Polled(records(1), {P0: 2}))
+        mailbox.refuse({P0: 1})
+        assert taken(mailbox) == [(0, 1)]
+
+    def test_claims_of_new_partitions_come_before_their_records(self) -> None:
+        mailbox = Mailbox(10, full_at=20)
+        mailbox.put(Polled((), {P0: 1, P1: 1}, {P0: Claim(7, 9), P1: Claim(0, 0)}))
+        mailbox.put(Polled(records(7), {P0: 1, P1: 1}))
+        first, second = mailbox.take(0), mailbox.take(0)
+        assert first is not None
+        assert (first.claims, first.records) == ({P0: Claim(7, 9), P1: Claim(0, 0)}, ())
+        assert second is not None
+        assert [record.offset for record in second.records] == [7]
+        assert mailbox.take(0) is None
+
+    def test_a_batch_begins_where_the_group_or_the_batch_before_it_ended(self) -> None:
+        """Not at its first record: compaction and transactions leave offsets out."""
+        mailbox = Mailbox(2, full_at=20)
+        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 99)}))
+        mailbox.put(Polled(records(9, 10, 14), {P0: 1}))
+        batches = [mailbox.take(0) for _ in range(3)]
+        assert [batch.begins for batch in batches if batch is not None] == [{}, {P0: 7}, {P0: 11}]
+
+    def test_claims_of_a_partition_that_went_again_are_gone(self) -> None:
+        mailbox = Mailbox(10, full_at=20)
+        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 9)}))
+        mailbox.put(Polled((), {}))
+        assert mailbox.take(0) is None
+
+    def test_of_a_paused_partition_only_what_a_person_has_accepted_stays_in_the_batch(self) -> None:
+        epochs = {P0: 1, P1: 1}
+        batch = Batch([*records(1, 2, 3), *records(5, partition=1)], epochs)
+        assert batch.without(frozenset({P0}), {}).next_offsets == {P1: 6}
+        kept = batch.without(frozenset({P0}), {P0: 3})
+        assert kept.next_offsets == {P0: 3, P1: 6}
+        assert kept.epochs == epochs
 
     def test_it_says_when_it_is_full_and_when_there_is_room_again(self) -> None:
         mailbox = Mailbox(2, full_at=4)

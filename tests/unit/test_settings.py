@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kindred.errors import Misconfigured
-from kindred.settings import Settings, load_settings
+from kindred.settings import KafkaSettings, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def test_nested_names_take_two_underscores(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("KINDRED_KAFKA__BOOTSTRAP_SERVERS", "one:9092,two:9092")
     monkeypatch.setenv("KINDRED_WORKER__BATCH_SIZE", "7")
     settings = load_settings()
-    assert settings.kafka.client_options()["bootstrap_servers"] == ["one:9092", "two:9092"]
+    assert settings.kafka.bootstrap == ["one:9092", "two:9092"]
     assert settings.worker.batch_size == 7
     assert settings.worker.max_batch_age_seconds == 300
 
@@ -45,6 +45,50 @@ def test_secrets_are_read_from_a_directory(tmp_path: Path, monkeypatch: pytest.M
     assert settings.postgres.password is not None
     assert settings.postgres.password.get_secret_value() == "from-a-file"
     assert settings.postgres.url == "postgresql://someone@host/database"
+
+
+def test_a_directory_of_secrets_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing", "file"):
+        monkeypatch.setenv("KINDRED_SECRETS_DIR", str(tmp_path / name))
+        with pytest.raises(Misconfigured):
+            load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "lacking"),
+    [
+        ({}, "SASL_MECHANISM"),
+        ({"SASL_MECHANISM": "PLAIN"}, "SASL_USERNAME"),
+        ({"SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "ann"}, "SASL_PASSWORD"),
+        ({"SASL_MECHANISM": "OAUTHBEARER"}, "SASL_OAUTH_TOKEN_FILE"),
+        ({"SASL_MECHANISM": "OAUTHBEARER", "SASL_OAUTH_TOKEN_URL": "https://x"}, "CLIENT_SECRET"),
+    ],
+)
+def test_a_login_that_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], lacking: str
+) -> None:
+    monkeypatch.setenv("KINDRED_KAFKA__SECURITY_PROTOCOL", "SASL_SSL")
+    for name, value in settings.items():
+        monkeypatch.setenv(f"KINDRED_KAFKA__{name}", value)
+    with pytest.raises(Misconfigured, match=f"SASL_SSL needs .*{lacking}"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka:port", "a:1:2", "", "a:1,,b:2", "u:s3cret@kafka:9092", "SSL://a:1"]
+)
+def test_addresses_of_kafka_that_are_none(monkeypatch: pytest.MonkeyPatch, servers: str) -> None:
+    monkeypatch.setenv("KINDRED_KAFKA__BOOTSTRAP_SERVERS", servers)
+    with pytest.raises(Misconfigured, match="BOOTSTRAP_SERVERS: write host:port") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
+def test_kafkas_hosts() -> None:
+    kafka = KafkaSettings(bootstrap_servers="one:1, [::1]:2,three")
+    assert kafka.bootstrap == ["one:1", "[::1]:2", "three"]
+    assert kafka.hosts == ["one", "[::1]", "three"]
 
 
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

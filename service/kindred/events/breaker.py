@@ -1,8 +1,8 @@
 """The breaker: a partition that is mostly poison is paused before anything of the batch is written.
 
 A high share of poison means that a producer or the schema broke; then a person decides, instead of a
-worker that turns a whole topic into dead letters. Counted per partition, over its latest records,
-without a clock. Rule 21 of the design: the batch that trips is neither written nor committed.
+worker that turns a whole topic into dead letters. Counted per partition, over its latest records since it
+was assigned, without a clock. Rule 21: the batch that trips is neither written nor committed.
 """
 
 from __future__ import annotations
@@ -54,6 +54,23 @@ class Breaker:
         self.max_share = max_share
         self.min_records = min_records
         self._seen: dict[TopicPartition, Counts] = {}
+        self._accepted: dict[TopicPartition, int] = {}
+
+    @property
+    def accepted(self) -> Mapping[TopicPartition, int]:
+        """The offset before which a person has accepted the poison of a partition."""
+        return self._accepted
+
+    def judged(
+        self, records: Sequence[Record], dead_letters: Sequence[DeadLetter]
+    ) -> dict[TopicPartition, Counts]:
+        """Counts of one decoded batch, without what was accepted."""
+        if not self._accepted:
+            return count_by_partition(records, dead_letters)
+        return count_by_partition(
+            [record for record in records if not self._is_accepted(record)],
+            [letter for letter in dead_letters if not self._is_accepted(letter.record)],
+        )
 
     def tripped(self, batch: Mapping[TopicPartition, Counts]) -> frozenset[TopicPartition]:
         """Partitions that this batch would trip; counts nothing yet, since such a batch is polled again."""
@@ -64,10 +81,16 @@ class Breaker:
         for partition, counts in batch.items():
             self._seen[partition] = self._with(partition, counts)
 
-    def reset(self, partitions: Iterable[TopicPartition]) -> None:
-        """Forget these: they were revoked, or a person decided to go on."""
+    def begin(self, partitions: Iterable[TopicPartition], accepted: Mapping[TopicPartition, int]) -> None:
+        """These were newly assigned: forget what was seen of them, and know what a person has accepted."""
         for partition in partitions:
             self._seen.pop(partition, None)
+            self._accepted.pop(partition, None)
+            if partition in accepted:
+                self._accepted[partition] = accepted[partition]
+
+    def _is_accepted(self, record: Record) -> bool:
+        return record.offset < self._accepted.get((record.topic, record.partition), 0)
 
     def _with(self, partition: TopicPartition, counts: Counts) -> Counts:
         return self._seen.get(partition, Counts()).followed_by(counts, self.window_records)
@@ -88,3 +111,13 @@ def count_by_partition(
         if letter.reason not in _HARMLESS
     )
     return {partition: Counts(n - poison[partition], poison[partition]) for partition, n in total.items()}
+
+
+def main_reason(partition: TopicPartition, dead_letters: Sequence[DeadLetter]) -> str:
+    """The most common one among the poison of a partition, which must have some."""
+    reasons = Counter(
+        letter.reason.value
+        for letter in dead_letters
+        if (letter.record.topic, letter.record.partition) == partition and letter.reason not in _HARMLESS
+    )
+    return reasons.most_common(1)[0][0]

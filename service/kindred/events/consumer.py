@@ -1,4 +1,4 @@
-"""How the one Kafka consumer is made, and what the client's errors mean."""
+"""How the one Kafka consumer is made."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 
-from kindred.errors import KindredError, Misconfigured, Outage
+from kindred.events.access import TRIAL_SECONDS, admitted
+from kindred.events.refusals import meaning
 from kindred.settings import KafkaSettings
-
-BOOTSTRAP_TIMEOUT_MS = 8_000
 
 
 def connect(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaConsumer:
     """A consumer that has reached the cluster and has subscribed to nothing. Raises Outage, Misconfigured."""
     try:
         return KafkaConsumer(
-            **settings.client_options(),
+            **admitted(settings),
             client_id="kindred",
             group_id=group_id,
             group_instance_id=settings.group_instance_id,
@@ -32,7 +31,7 @@ def connect(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaCon
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             fetch_max_wait_ms=settings.fetch_max_wait_ms,
             reconnect_backoff_max_ms=1_000,
-            bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS,
+            bootstrap_timeout_ms=int(TRIAL_SECONDS * 1000),
             isolation_level="read_committed",
         )
     except kafka_errors.KafkaError as error:
@@ -45,17 +44,6 @@ def missing_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> list[str]:
         return [topic for topic in topics if not consumer.partitions_for_topic(topic)]
     except kafka_errors.KafkaError as error:
         raise meaning(error) from error
-
-
-def meaning(error: kafka_errors.KafkaError) -> KindredError:
-    """The error of ours that says what to do."""
-    reason = str(error) or type(error).__name__
-    denied = (kafka_errors.AuthorizationError, kafka_errors.SaslAuthenticationFailedError)
-    if isinstance(error, denied):
-        return Misconfigured(
-            f"Kafka denies access: {reason}. Check KINDRED_KAFKA__SASL_… and the group's rights."
-        )
-    return Outage("kafka", reason)
 
 
 def _range_assignor() -> type:

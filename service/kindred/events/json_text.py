@@ -38,10 +38,7 @@ def parse_object(value: bytes) -> dict[str, Any]:
 
 def canonical(value: object) -> str:
     """JSON text with sorted keys and no spaces: equal values give equal text."""
-    try:
-        return _encode(value).decode()
-    except OverflowError:  # msgspec writes integers of up to 64 bits
-        return _encode_any(value)
+    return _encode(value).decode()
 
 
 def _parse_plain(value: bytes) -> Any:
@@ -135,5 +132,4 @@ def _no_constant(name: str) -> Any:
 
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_encode_any = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

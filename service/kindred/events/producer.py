@@ -10,7 +10,9 @@ from typing import Any, Self
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from kindred.errors import Misconfigured, Outage
+from kindred.errors import Misconfigured
+from kindred.events.access import admitted
+from kindred.events.refusals import meaning
 from kindred.events.schema import Record
 from kindred.settings import KafkaSettings
 
@@ -27,13 +29,9 @@ class Producer:
         self.sent: Counter[str] = Counter()
         self._failed: list[Exception] = []
         try:
-            self._producer = KafkaProducer(
-                **settings.client_options(), acks="all", linger_ms=5, max_block_ms=10_000
-            )
+            self._producer = KafkaProducer(**admitted(settings), acks="all", linger_ms=5, max_block_ms=10_000)
         except kafka_errors.KafkaError as error:
-            raise Outage(
-                "kafka", f"{error or type(error).__name__} ({settings.bootstrap_servers})"
-            ) from error
+            raise meaning(error) from error
 
     def send(self, record: Record, accepted_topics: Set[str] | None = None) -> None:
         """Queue one record. Raises what an earlier one failed with."""
@@ -55,12 +53,12 @@ class Producer:
         try:
             self._producer.flush(timeout=FLUSH_TIMEOUT_SECONDS)
         except kafka_errors.KafkaError as error:
-            raise Outage("kafka", str(error)) from error
+            raise meaning(error) from error
         self._raise_failed()
 
     def _raise_failed(self) -> None:
         if self._failed:
-            raise Outage("kafka", f"a record was not taken: {self._failed[0]}")
+            raise meaning(self._failed[0])
 
     def __enter__(self) -> Self:
         return self

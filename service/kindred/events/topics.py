@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import (
-    AuthorizationError,
-    KafkaError,
-    SaslAuthenticationFailedError,
-    TopicAlreadyExistsError,
-)
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from kindred.errors import Misconfigured, Outage
+from kindred.errors import Misconfigured
+from kindred.events.access import admitted
+from kindred.events.refusals import meaning
 from kindred.settings import Settings
 
 DEFAULT_PARTITIONS = 6
 BROKER_DEFAULT = -1
+ADMIN_PATIENCE_SECONDS = 5.0
 
 _DAY_MS = 86_400_000
 
@@ -106,17 +104,16 @@ def delete_topics(settings: Settings) -> None:
 @contextmanager
 def administered(settings: Settings) -> Iterator[KafkaAdminClient]:
     """An admin client, closed at the end. Raises Misconfigured or Outage for its errors."""
-    servers = settings.kafka.bootstrap_servers
     try:
-        admin = KafkaAdminClient(**settings.kafka.client_options(), bootstrap_timeout_ms=5_000)
+        admin = KafkaAdminClient(
+            **admitted(settings.kafka, ADMIN_PATIENCE_SECONDS), bootstrap_timeout_ms=5_000
+        )
         try:
             yield admin
         finally:
             admin.close()
-    except (AuthorizationError, SaslAuthenticationFailedError) as error:
-        raise Misconfigured(f"Kafka at {servers} refuses this user: {error}.") from error
     except KafkaError as error:
-        raise Outage("Kafka", f"no answer from {servers}: {error}") from error
+        raise meaning(error) from error
 
 
 def _options(topic: Topic, replication_factor: int) -> dict[str, object]:
@@ -138,5 +135,6 @@ def _is_new(answer: Mapping[str, object]) -> bool:
     if code == TopicAlreadyExistsError.errno:
         return False
     if code:
-        raise Misconfigured(f"Kafka refuses to create the topic {answer['name']}: {answer['error_message']}.")
+        reason = str(answer["error_message"]).rstrip(".")
+        raise Misconfigured(f"Kafka refuses to create the topic {answer['name']}: {reason}.")
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kindred.history import clocks
 from kindred.history.pending import Pending
 from kindred.history.window import Histories, Item
 
@@ -15,7 +16,7 @@ class Affected:
 
     revision: int
     models: Sequence[str]  # to write, as read under the batch lock (rule 5)
-    began_at_seconds: float  # boottime clock, which counts suspend (rule 7)
+    began_at_seconds: float  # of clocks.running_seconds
     histories: Histories
     erased: Sequence[str]  # users: tombstones (rule 14)
     changed_items: Sequence[Item]  # all that changed since the last batch, whoever changed them
@@ -29,6 +30,12 @@ class Affected:
     dead_letters: Mapping[str, int] = field(default_factory=dict)  # by reason
     event_types: Mapping[str, int] = field(default_factory=dict)
     pending: Pending = field(default_factory=Pending)  # to finish once all of this is written
+    at_us: int = 0  # the transaction's time by the database's clock
+
+    @property
+    def age_seconds(self) -> float:
+        """Since its transaction began, a suspended machine's time included (rule 7)."""
+        return clocks.running_seconds() - self.began_at_seconds
 
 
 class LettersTaken(Exception):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from kindred.errors import KindredError, Misconfigured, Outage, RefusedByPostgres, SchemaOutdated
 from kindred.history import locks
+from kindred.history.address import address, certificates, meaning_of_connect_failure
+from kindred.history.punctual import PunctualConnection, patience
 from kindred.settings import PostgresSettings
 
 Connection = psycopg.Connection[Any]
@@ -22,11 +26,11 @@ Connection = psycopg.Connection[Any]
 # SQLSTATE classes (PostgreSQL documentation, appendix A).
 # 25006: after a failover, a server that is still read-only. 25P03 and 25P04: this process was stopped for so
 # long that Postgres ended its transaction. 54: a value over a limit of Postgres, such as an index row's size.
-TRANSIENT = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58")
+# XX: an error within Postgres, which nothing here can mend: wait until somebody has.
+TRANSIENT = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58", "XX")
 REFUSED = ("22", "23", "54")
 UNMIGRATED = ("3F000", "42P01", "42703")
 DENIED = ("28", "3D000", "42501")
-LOGIN_FAILED = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
 
 
 class Database:
@@ -34,15 +38,21 @@ class Database:
 
     def __init__(self, settings: PostgresSettings, schema: str, *, application: str = "kindred") -> None:
         self.schema = schema
+        self.connects = 0  # another number whenever a connection was made, perhaps to another server
+        self._counting = itertools.count(1)
         self._engine = sa.create_engine(
-            _url(settings),
+            address(settings),
             pool_size=4,
             max_overflow=4,
             pool_pre_ping=True,
             pool_recycle=1800,
-            connect_args=_connect_args(settings, schema, application),
+            connect_args=_connect_args(settings, schema, application) | certificates(settings),
+            hide_parameters=True,  # else an error's text would hold what users did
         )
+        patience_seconds = patience(settings.statement_timeout_seconds)
+        sa.event.listen(self._engine, "do_connect", partial(_connect, patience_seconds))
         sa.event.listen(self._engine, "connect", _decode_json_fast)
+        sa.event.listen(self._engine, "connect", self._count)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -72,6 +82,9 @@ class Database:
             connection.autocommit = True
             return connection
 
+    def _count(self, *_: object) -> None:
+        self.connects = next(self._counting)
+
     def create_schema(self) -> None:
         """Unless it is there: a user who may not create schemas can be given one."""
         with self.transaction() as connection:
@@ -83,16 +96,12 @@ class Database:
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(self.schema)))
 
 
-def _url(settings: PostgresSettings) -> sa.URL:
-    try:
-        url = sa.make_url(settings.url).set(drivername="postgresql+psycopg")
-    except sa.exc.ArgumentError:
-        raise Misconfigured(
-            "KINDRED_POSTGRES__URL is no URL: postgresql://user@host:5432/database."
-        ) from None
-    if settings.password is not None:
-        url = url.set(password=settings.password.get_secret_value())
-    return url
+def _connect(
+    patience_seconds: float | None, _: object, __: object, arguments: Any, options: Any
+) -> PunctualConnection:
+    connection: PunctualConnection = PunctualConnection.connect(*arguments, **options)
+    connection.patience_seconds = patience_seconds
+    return connection
 
 
 def _decode_json_fast(connection: Connection, _: object) -> None:
@@ -111,6 +120,8 @@ def _connect_args(settings: PostgresSettings, schema: str, application: str) -> 
         "tcp_keepalives_idle": 5,
         "tcp_keepalives_interval": 2,
         "tcp_keepalives_count": 3,
+        # Stopped while a result was on its way, a worker holds its locks with a connection that looks alive.
+        "tcp_user_timeout": 15_000,
         "timezone": "UTC",
     }
     return {
@@ -129,9 +140,16 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _meaning(error.orig) from error
+        raise _meaning(_first(error.orig)) from error
     except (psycopg.Error, UnicodeEncodeError) as error:
-        raise _meaning(error) from error
+        raise _meaning(_first(error)) from error
+
+
+def _first(error: BaseException | None) -> BaseException | None:
+    """The first of a chain: after it, whatever is tidied up on a closed connection fails too."""
+    while error is not None and isinstance(error.__context__, psycopg.OperationalError):
+        error = error.__context__
+    return error
 
 
 def _meaning(error: BaseException | None) -> Exception:
@@ -143,7 +161,7 @@ def _meaning(error: BaseException | None) -> Exception:
     if state:
         return _meaning_of_state(state, reason) or _unknown(error)
     if isinstance(error, psycopg.OperationalError):
-        return _meaning_of_connect_failure(reason)
+        return meaning_of_connect_failure(reason)
     if isinstance(error, psycopg.DataError):  # refused by the driver before it was sent, such as NUL
         return RefusedByPostgres(reason)
     return _unknown(error)
@@ -157,20 +175,11 @@ def _meaning_of_state(state: str, reason: str) -> KindredError | None:
     if state.startswith(UNMIGRATED):
         return SchemaOutdated(f"The database schema is missing or old ({reason}). Run `kindred migrate`.")
     if state.startswith(DENIED):
-        return Misconfigured(f"Postgres denies access: {reason}. Check KINDRED_POSTGRES__URL and its user.")
-    return None
-
-
-def _meaning_of_connect_failure(reason: str) -> KindredError:
-    # libpq reports a failed login without an SQLSTATE.
-    if any(sign in reason for sign in LOGIN_FAILED):
         return Misconfigured(
-            f"Postgres refuses the login: {reason}. "
-            "Check KINDRED_POSTGRES__URL and KINDRED_POSTGRES__PASSWORD."
+            f"Postgres denies access: {reason}. Check KINDRED_POSTGRES__URL and its user; docs/operations.md "
+            "says which role each command needs."
         )
-    if "does not exist" in reason:
-        return Misconfigured(f"Postgres: {reason}. Check KINDRED_POSTGRES__URL.")
-    return Outage("postgres", reason)
+    return None
 
 
 def _unknown(error: BaseException | None) -> Exception:

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from kindred.events.schema import DeadLetter, Record
 from kindred.history.connection import Connection
 
+# Producers set timestamps as they like, and Postgres' calendar ends: what lies beyond becomes one of these.
+# They lie beyond the event contract's years too: no replay takes the record for one of a time that there is.
+FIRST_MS = -200_000_000_000_000  # in 4369 BC
+LAST_MS = 9_000_000_000_000_000  # in 287169
 # In the order of the records, so that two workers never wait for each other's letters.
 INSERT = """
 INSERT INTO dead_letter (topic, partition, record_offset, record_at, key, value, reason, detail, digest)
@@ -33,7 +37,7 @@ def insert(connection: Connection, letters: Sequence[DeadLetter]) -> None:
             "topics": [record.topic for record in records],
             "partitions": [record.partition for record in records],
             "offsets": [record.offset for record in records],
-            "at_ms": [record.timestamp_ms for record in records],
+            "at_ms": [_storable_ms(record.timestamp_ms) for record in records],
             "keys": [record.key for record in records],
             "values": [record.value for record in records],
             "reasons": [letter.reason.value for letter in letters],
@@ -47,6 +51,10 @@ def digest(record: Record) -> bytes:
     """Tells a recreated topic's record from an earlier one at the same offset."""
     parts = (record.key or b"", record.value or b"", str(record.timestamp_ms).encode())
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()[:16]
+
+
+def _storable_ms(timestamp_ms: int) -> int:
+    return max(FIRST_MS, min(timestamp_ms, LAST_MS))
 
 
 def _storable(detail: str) -> str:

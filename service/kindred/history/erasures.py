@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kindred.events.schema import Erasure, Profile
-from kindred.history import columns
+from kindred.history import columns, named_letters
 from kindred.history.connection import Connection
 
 # Erasure is monotone: nothing to do where `erased_at` is already that late (rule 13). What goes is what
@@ -82,6 +82,11 @@ SET erased_at = greatest(erasure.erased_at, excluded.erased_at),
     interactions = erasure.interactions + excluded.interactions,
     dead_letters = erasure.dead_letters + excluded.dead_letters
 """
+KEEP_REASON = """
+UPDATE erasure e SET reason = %(reason)s
+FROM lineage l, unnest(%(user_ids)s::text[]) AS named (user_id)
+WHERE e.user_hash = sha256(l.erasure_key || convert_to(named.user_id, 'UTF8'))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,12 @@ def apply(
     erasures: Sequence[Erasure],
     profiles: Sequence[Profile],
     reopen_skew_us: int | None,
+    reason: str | None = None,
 ) -> None:
-    """Delete what each erasure ends; the rows are locked already. `profiles`: all of the same batch."""
+    """Delete what each erasure ends; the rows are locked already. `profiles`: all of the same batch.
+
+    `reason` is kept, with erasures that change nothing too.
+    """
     if not erasures:
         return
     erased_at_us = _latest((erasure.user_id, erasure.erased_at_us) for erasure in erasures)
@@ -146,6 +155,8 @@ def apply(
     }
     if marked := connection.execute(MARK, marks).fetchall():
         _delete(connection, *zip(*marked, strict=True))
+    if reason is not None:
+        connection.execute(KEEP_REASON, {"user_ids": columns.texts(erased_at_us), "reason": reason})
 
 
 def _delete(
@@ -164,6 +175,7 @@ def _delete(
         "dead_letters": columns.bigints([letters.get(user_id, 0) for user_id in user_ids]),
     }
     connection.execute(NOTE, named | counts)
+    named_letters.request(connection, user_ids)
 
 
 def _latest(times_us: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kindred.declaration import Declaration
+from kindred.history import locks
 from kindred.history.connection import Connection, Database
 
 # One after another: who then reads a number has also read all lower ones.
-LOCK = "LOCK TABLE event_type IN SHARE ROW EXCLUSIVE MODE"
+LOCK = f"SELECT pg_advisory_xact_lock({locks.EVENT_TYPES})"
 REGISTER = """
 INSERT INTO event_type (name)
 SELECT name FROM unnest(%(names)s::text[]) AS declared (name)
@@ -34,7 +35,13 @@ class EventTypes:
         return self._names
 
     def _read(self, connection: Connection) -> None:
-        self.numbers: dict[str, int] = dict(connection.execute(READ).fetchall())
-        self._names = [""] * (max(self.numbers.values(), default=0) + 1)
-        for name, number in self.numbers.items():
-            self._names[number] = name
+        self.numbers, self._names = read(connection)
+
+
+def read(connection: Connection) -> tuple[dict[str, int], list[str]]:
+    """Numbers by name, and names by number; numbers nobody uses are empty names."""
+    numbers: dict[str, int] = dict(connection.execute(READ).fetchall())
+    names = [""] * (max(numbers.values(), default=0) + 1)
+    for name, number in numbers.items():
+        names[number] = name
+    return numbers, names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -85,9 +85,9 @@ class Catalogue:
             self.cursor = max(self.cursor, item.revision)
 
 
-def read_changed(connection: Connection, cursor: int, half_life_days: float) -> list[Item]:
-    """Items above the cursor, with their popularity as of now."""
-    decay = popularity.decay(datetime.now(UTC), half_life_days)
+def read_changed(connection: Connection, cursor: int, now: datetime, half_life_days: float) -> list[Item]:
+    """Items above the cursor, with their popularity as of then."""
+    decay = popularity.decay(now, half_life_days)
     rows = connection.cursor(binary=True).execute(READ_CHANGED, {"cursor": cursor, "decay": decay})
     return [Item(*row) for row in rows]
 

@@ -29,7 +29,7 @@ class Leadership:
             return self._leads or self._try()
         except psycopg.Error as error:
             self._close()
-            raise Outage("postgres", str(error)) from error
+            raise Outage("postgres", " ".join(str(error).split())) from error
 
     def _try(self) -> bool:
         assert self._connection is not None

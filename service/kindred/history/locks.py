@@ -17,3 +17,4 @@ MIGRATION = _key(1)  # one migration at a time
 BATCH = _key(2)  # shared: every transaction that draws a revision; exclusive: a change of models (rule 5)
 ITEMS = _key(3)  # transactions that write items, so that they commit in the order of their revisions
 LEADER = _key(4)  # the one worker that keeps house; held by a session
+EVENT_TYPES = _key(5)  # who gives event types their numbers: one after another

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,19 +28,24 @@ class Merged:
     def histories(self, connection: Connection, event_types: EventTypes, without: set[str]) -> Histories:
         """The kept histories, but those of some users."""
         rows = [row for row in self.rows if row[0] not in without]
-        items = [row[3] for row in rows]
-        types: NDArray[np.int64] = columns.concatenated([row[4] for row in rows], 2)
-        highest = int(types.max()) if len(types) else 0
-        return Histories(
-            user_ids=[row[0] for row in rows],
-            profiles=[row[1] or {} for row in rows],
-            offsets=columns.offsets(columns.lengths(items, 4)),
-            items=columns.concatenated(items, 4).astype(np.int32),
-            types=types.astype(np.int16),
-            times_us=columns.times_us([row[5] for row in rows]),
-            type_names=event_types.names(connection, highest),
-            history_lengths=[row[2] for row in rows],
-        )
+        return as_histories(rows, partial(event_types.names, connection))
+
+
+def as_histories(rows: Sequence[Any], names: Callable[[int], Sequence[str]]) -> Histories:
+    """Rows that begin as those of MERGE_HISTORIES do. `names`: of the types, at least up to a number."""
+    items = [row[3] for row in rows]
+    types: NDArray[np.int64] = columns.concatenated([row[4] for row in rows], 2)
+    highest = int(types.max()) if len(types) else 0
+    return Histories(
+        user_ids=[row[0] for row in rows],
+        profiles=[row[1] or {} for row in rows],
+        offsets=columns.offsets(columns.lengths(items, 4)),
+        items=columns.concatenated(items, 4).astype(np.int32),
+        types=types.astype(np.int16),
+        times_us=columns.times_us([row[5] for row in rows]),
+        type_names=names(highest),
+        history_lengths=[row[2] for row in rows],
+    )
 
 
 def merge(

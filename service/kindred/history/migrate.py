@@ -12,18 +12,20 @@ from alembic.script import ScriptDirectory
 
 from kindred.errors import SchemaOutdated
 from kindred.history import locks
-from kindred.history.connection import Database
+from kindred.history.connection import Connection, Database
+from kindred.history.punctual import unhurried
 from kindred.history.tables import metadata
+
+LONGEST_SECONDS = 900.0
 
 
 def migrate(database: Database) -> tuple[str | None, str]:
     """Bring the schema to this version's head; returns (before, after). Safe to run twice or in parallel."""
     database.create_schema()
-    with database.engine_connection() as connection:
+    with database.engine_connection() as connection, unhurried(_driver(connection), LONGEST_SECONDS):
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
         # Fail fast rather than queue behind a long query and block every worker behind us.
         connection.execute(sa.text("SET LOCAL lock_timeout = '5s'"))
-        connection.execute(sa.text("SET LOCAL statement_timeout = '15min'"))
         before = _version(connection)
         command.upgrade(_config(connection), "head")
         return before, head()
@@ -42,10 +44,15 @@ def check_version(database: Database) -> None:
     with database.engine_connection() as connection:
         found = _version(connection)
     if found != head():
-        have = f"at {found}" if found else "not there"
+        have = f"at {found}" if found else "not there, or closed to this user"
         raise SchemaOutdated(
-            f"Schema {database.schema} is {have}, needed is {head()}. Run `kindred migrate`."
+            f"Schema {database.schema} is {have}; needed is {head()}. Run `kindred migrate`."
         )
+
+
+def _driver(connection: sa.Connection) -> Connection:
+    driver: Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver
 
 
 def _version(connection: sa.Connection) -> str | None:

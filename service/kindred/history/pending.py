@@ -12,7 +12,8 @@ from kindred.history.connection import Connection
 # delete it afterwards. `excluded` would be older than a request that this one had to wait for.
 ASK_AGAIN = """
 ON CONFLICT (kind, id) DO UPDATE
-SET requested_at = greatest(pending_sync.requested_at + interval '1 microsecond', clock_timestamp())
+SET requested_at = greatest(pending_sync.requested_at + interval '1 microsecond', clock_timestamp()),
+    taken_until = '-infinity'
 """
 REQUEST = f"""
 INSERT INTO pending_sync (kind, id)
@@ -21,10 +22,18 @@ ORDER BY id COLLATE "C"
 {ASK_AGAIN}
 RETURNING kind, id, (extract(epoch FROM requested_at) * 1e6)::bigint
 """
-OLDEST = """
-SELECT kind, id, (extract(epoch FROM requested_at) * 1e6)::bigint
-FROM pending_sync ORDER BY requested_at, kind, id LIMIT %(limit)s
+# Every worker takes its own. Nobody waits here for anybody, and a row whose taker has died is free again
+# after a while; written twice, it does no harm.
+TAKE = """
+WITH free AS (
+    SELECT kind, id FROM pending_sync WHERE taken_until < now()
+    ORDER BY requested_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE pending_sync p SET taken_until = now() + %(seconds)s * interval '1 second'
+FROM free WHERE p.kind = free.kind AND p.id = free.id
+RETURNING p.kind, p.id, (extract(epoch FROM p.requested_at) * 1e6)::bigint
 """
+TAKEN_SECONDS = 60
 FINISH = """
 DELETE FROM pending_sync p
 USING unnest(%(kinds)s::text[], %(ids)s::text[], %(requested_at_us)s::bigint[]) AS done (kind, id, at_us)
@@ -63,9 +72,9 @@ def request(connection: Connection, kind: str, ids: Iterable[str]) -> Pending:
     return _pending(connection.execute(REQUEST, {"kind": kind, "ids": columns.texts(named)}).fetchall())
 
 
-def oldest(connection: Connection, limit: int) -> Pending:
-    """The rows that have waited longest."""
-    return _pending(connection.execute(OLDEST, {"limit": limit}).fetchall())
+def take(connection: Connection, limit: int) -> Pending:
+    """Of the rows that nobody has taken, those that have waited longest."""
+    return _pending(connection.execute(TAKE, {"limit": limit, "seconds": TAKEN_SECONDS}).fetchall())
 
 
 def finish(connection: Connection, pending: Pending) -> None:

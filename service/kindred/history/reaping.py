@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from kindred.history import columns, locks
 from kindred.history.connection import Database
@@ -12,15 +14,17 @@ IS_EMPTY = """
 u.erased_at IS NOT NULL AND u.profile_updated_at IS NULL AND u.last_event_at IS NULL
 AND u.history_length = 0
 AND NOT EXISTS (SELECT FROM pending_sync p WHERE p.kind = 'user' AND p.id = u.user_id)
+AND NOT EXISTS (SELECT FROM letter_search s WHERE s.user_id = u.user_id)
 """
 # `requested_at` is the database's clock; `erased_at`, a record's, only spares hashing the recent ones.
 CANDIDATES = f"""
-SELECT u.user_id, u.revision
+SELECT u.user_id, u.revision, u.erased_at, e.requested_at
 FROM app_user u CROSS JOIN lineage l
 JOIN erasure e ON e.user_hash = sha256(l.erasure_key || convert_to(u.user_id, 'UTF8'))
 WHERE {IS_EMPTY} AND u.erased_at < now() - %(age_seconds)s * interval '1 second'
   AND e.requested_at < now() - %(age_seconds)s * interval '1 second'
-ORDER BY u.erased_at LIMIT %(limit)s
+  AND (u.erased_at, u.user_id) > (%(after_time)s, %(after_id)s)
+ORDER BY u.erased_at, u.user_id LIMIT %(limit)s
 """
 # Exclusive: a batch that has seen the row, but not locked it yet, would miss it (rule 3).
 WAIT_FOR_BATCHES = f"SELECT pg_advisory_xact_lock({locks.BATCH})"
@@ -31,11 +35,28 @@ WHERE u.user_id = seen.user_id AND u.revision = seen.revision AND {IS_EMPTY}
 """
 
 
-def candidates(database: Database, age_seconds: float, limit: int) -> dict[str, int]:
-    """Revisions of users who were erased longer ago than that, by id."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An erased user of whom only the row is left."""
+
+    user_id: str
+    revision: int
+    erased_at: datetime
+    requested_at: datetime  # by the database's clock
+
+
+def candidates(
+    database: Database, age_seconds: float, after: Candidate | None, limit: int
+) -> list[Candidate]:
+    """The next who were erased longer ago than that, by the time of the erasure."""
+    bounds = {
+        "age_seconds": age_seconds,
+        "after_time": "-infinity" if after is None else after.erased_at,
+        "after_id": "" if after is None else after.user_id,
+        "limit": limit,
+    }
     with database.transaction() as connection:
-        bounds = {"age_seconds": age_seconds, "limit": limit}
-        return dict(connection.execute(CANDIDATES, bounds).fetchall())
+        return [Candidate(*row) for row in connection.execute(CANDIDATES, bounds)]
 
 
 def delete(database: Database, seen: Mapping[str, int]) -> int:

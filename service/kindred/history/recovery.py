@@ -5,10 +5,12 @@ from __future__ import annotations
 from kindred.history import locks
 from kindred.history.connection import Database
 from kindred.history.models import REQUEST_EVERYTHING
+from kindred.history.punctual import unhurried
 
 # Exclusive: no batch is in its transaction with a revision of the old epoch (rule 5).
 WAIT_FOR_BATCHES = f"SELECT pg_advisory_xact_lock({locks.BATCH})"
 RAISE_EPOCH = "UPDATE lineage SET epoch = greatest(epoch, %(highest)s::bigint >> 40) + 1 RETURNING epoch"
+ALL_USERS_SECONDS = 3_600.0  # as many rows are written as there are users
 READ = "SELECT epoch, (SELECT count(*) FROM app_user), (SELECT count(*) FROM item) FROM lineage"
 
 
@@ -22,8 +24,7 @@ def read(database: Database) -> tuple[int, int, int]:
 
 def raise_epoch(database: Database, highest: int) -> int:
     """A new epoch, above the one of revision `highest`, with all users and items in pending_sync."""
-    with database.transaction() as connection:
-        connection.execute("SET LOCAL statement_timeout = 0")  # as many rows as there are users
+    with database.transaction() as connection, unhurried(connection, ALL_USERS_SECONDS):
         connection.execute(WAIT_FOR_BATCHES)
         row = connection.execute(RAISE_EPOCH, {"highest": highest}).fetchone()
         connection.execute(REQUEST_EVERYTHING)

@@ -12,7 +12,7 @@ LOCK_BATCH = f"SELECT pg_advisory_xact_lock_shared({locks.BATCH})"
 READ_INSTALLATION = """
 SELECT epoch,
        CASE WHEN isfinite(retention_floor) THEN (extract(epoch FROM retention_floor) * 1e6)::bigint END,
-       ARRAY(SELECT name FROM model WHERE state <> 'retired' ORDER BY name)
+       ARRAY(SELECT name FROM model WHERE state <> 'retired' ORDER BY name), clock_timestamp()
 FROM lineage
 """
 

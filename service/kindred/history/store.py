@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from kindred.declaration import Declaration
 from kindred.events.schema import Decoded
-from kindred.history import items
+from kindred.history import clocks, items
 from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
 from kindred.history.affected import Affected, LettersTaken, RetentionFloorRaised
@@ -46,8 +44,9 @@ class HistoryStore:
 
     def load_catalogue(self) -> list[Item]:
         """Read every item once, at start; `apply` reports what changes afterwards."""
+        now = clocks.now(self._database)
         with self._database.transaction() as connection:
-            known = items.read_changed(connection, -1, self._rules.half_life_days)
+            known = items.read_changed(connection, -1, now, self._rules.half_life_days)
         self.catalogue = items.Catalogue()
         self.catalogue.advance(known)
         return known
@@ -65,7 +64,7 @@ class HistoryStore:
         `floor_us` is the retention floor the batch was decoded with. Raises RetentionFloorRaised,
         LettersTaken, RefusedByPostgres (bisect the batch), Outage (try again) or Misconfigured (stop).
         """
-        began_at_seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+        began_at_seconds = clocks.running_seconds()
         with self._database.transaction() as connection:
             transaction = Transaction(
                 connection, self._rules, self._event_types, self.catalogue, decoded, pending or Pending(),
@@ -87,10 +86,10 @@ class HistoryStore:
             row = connection.execute(sql.READ_INSTALLATION).fetchone()
         return row[1] if row else None
 
-    def pending(self, limit: int) -> Pending:
-        """The oldest rows of pending_sync."""
+    def take_pending(self, limit: int) -> Pending:
+        """The oldest rows of pending_sync, which no other worker takes for a minute."""
         with self._database.transaction() as connection:
-            return pending_rows.oldest(connection, limit)
+            return pending_rows.take(connection, limit)
 
     def finish_pending(self, done: Pending) -> None:
         """Every model holds what these rows asked for."""

@@ -170,6 +170,8 @@ pending_sync = Table(
     Column("kind", Text, primary_key=True),
     Column("id", ID, primary_key=True),
     Column("requested_at", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("taken_until", TIME, nullable=False, server_default=text("'-infinity'")),
+    Index("pending_sync_requested_at_index", "requested_at"),
     CheckConstraint("kind IN ('user', 'item')", name="pending_sync_kind"),
     comment="Changed without a Kafka record behind it: a worker writes the vectors, then deletes the row.",
 )
@@ -181,4 +183,24 @@ synced_offset = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     comment="All before it is in these tables: where a restored database has to read on.",
+)
+
+breaker_trip = Table(
+    "breaker_trip",
+    metadata,
+    Column("topic", ID, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("record_offset", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("tripped_at", TIME, nullable=False, server_default=text("now()")),
+    Column("accepted_until", BigInteger),
+    comment="Partitions that the breaker has paused before that record, and what a person has accepted.",
+)
+
+letter_search = Table(
+    "letter_search",
+    metadata,
+    Column("user_id", ID, primary_key=True),
+    Column("requested_at", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    comment="Erased users for whose ids the dead letters have not been searched yet.",
 )

@@ -20,7 +20,8 @@ READ = f"""
 SELECT u.user_id IS NOT NULL, (u.profile_updated_at IS NOT NULL)::int,
        (SELECT count(*) FROM interaction i WHERE i.user_id = %(user_id)s),
        coalesce(cardinality(u.history_at), 0), u.erased_at, e.erased_at,
-       (SELECT count(*) FROM pending_sync p WHERE p.kind = 'user' AND p.id = %(user_id)s)
+       (SELECT count(*) FROM pending_sync p WHERE p.kind = 'user' AND p.id = %(user_id)s),
+       (SELECT count(*) FROM letter_search s WHERE s.user_id = %(user_id)s)
 FROM lineage l
 LEFT JOIN app_user u ON u.user_id = %(user_id)s
 LEFT JOIN erasure e ON e.user_hash = {HASH}
@@ -29,7 +30,6 @@ READ_DELETED = f"""
 SELECT encode(e.user_hash, 'hex'), e.profiles, e.interactions, e.dead_letters, now()
 FROM lineage l JOIN erasure e ON e.user_hash = {HASH}
 """
-KEEP_REASON = f"UPDATE erasure e SET reason = %(reason)s FROM lineage l WHERE e.user_hash = {HASH}"
 KEEP_PROOF = f"UPDATE erasure e SET proof = %(proof)s::jsonb FROM lineage l WHERE e.user_hash = {HASH}"
 
 
@@ -44,6 +44,7 @@ class Traces:
     erased_at: datetime | None
     noted_at: datetime | None
     pending: int
+    searches: int
 
     @property
     def is_known(self) -> bool:
@@ -89,12 +90,6 @@ def read_deleted(database: Database, user_id: str) -> Deleted:
         row = connection.execute(READ_DELETED, {"user_id": user_id}).fetchone()
     assert row is not None
     return Deleted(*row)
-
-
-def keep_reason(database: Database, user_id: str, reason: str) -> None:
-    """Remember why, with the erasure."""
-    with database.transaction() as connection:
-        connection.execute(KEEP_REASON, {"user_id": user_id, "reason": reason})
 
 
 def keep_proof(database: Database, user_id: str, proof: Mapping[str, Any]) -> None:

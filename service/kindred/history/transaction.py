@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kindred.events.schema import Decoded, Interaction
@@ -49,20 +50,22 @@ class Transaction:
 
     def run(self, floor_us: int | None, began_at_seconds: float) -> Affected:
         """All of it. Raises RetentionFloorRaised or LettersTaken before anything is written."""
-        epoch, models = self._enter(floor_us)
+        epoch, models, now = self._enter(floor_us)
         letters.take(self._connection, self._origin.replayed)
         dead_letters.insert(self._connection, self._decoded.dead_letters)
         once_erased = self._settle_users()
         admitted, dropped = _admitted(self._decoded.interactions, once_erased)
         revision, writes = self._settle_items(epoch)
-        changed = items.read_changed(self._connection, self._catalogue.cursor, self._rules.half_life_days)
-        now = _Now(self._catalogue, changed)
-        merged = self._merge(admitted, revision, now)
+        changed = items.read_changed(
+            self._connection, self._catalogue.cursor, now, self._rules.half_life_days
+        )
+        known = _Known(self._catalogue, changed)
+        merged = self._merge(admitted, revision, known)
         # Whose interaction was admitted has come back with it, where interactions re-open an id.
         erased = {user_id for user_id, state in once_erased.items() if state.is_erased}
         erased -= {event.user_id for event in admitted}
         requested = self._request(writes)
-        offsets.note(self._connection, self._origin.offsets)
+        offsets.note(self._connection, self._origin.offsets, self._origin.begins)
         return Affected(
             revision=revision,
             models=tuple(models),
@@ -77,17 +80,18 @@ class Transaction:
             dead_letters=Counter(letter.reason.value for letter in self._decoded.dead_letters),
             event_types=Counter(event.type for event in self._decoded.interactions),
             pending=self._pending + requested,
-            **self._item_points(writes, now),
+            at_us=int(now.timestamp() * 1e6),
+            **self._item_points(writes, known),
         )
 
-    def _enter(self, floor_us: int | None) -> tuple[int, list[str]]:
+    def _enter(self, floor_us: int | None) -> tuple[int, list[str], datetime]:
         self._connection.execute(sql.LOCK_BATCH)
         row = self._connection.execute(sql.READ_INSTALLATION).fetchone()
         assert row is not None  # the migration inserts it
-        epoch, floor_now_us, models = row
+        epoch, floor_now_us, models, now = row
         if floor_now_us is not None and (floor_us is None or floor_us < floor_now_us):
             raise RetentionFloorRaised(floor_now_us)
-        return epoch, models
+        return epoch, models, now
 
     def _settle_users(self) -> dict[str, erasures.State]:
         """Create and lock the users, then erase and describe them; erasures first (rule 13)."""
@@ -96,7 +100,9 @@ class Transaction:
         self._connection.execute(sql.INSERT_MISSING_USERS, {"user_ids": self._user_column})
         rows = self._lock_users()
         decoded, rules = self._decoded, self._rules
-        erasures.apply(self._connection, decoded.erasures, decoded.profiles, rules.reopen_skew_us)
+        erasures.apply(
+            self._connection, decoded.erasures, decoded.profiles, rules.reopen_skew_us, self._origin.reason
+        )
         profiles.merge(self._connection, decoded.profiles)
         if decoded.erasures or decoded.profiles:
             rows = self._lock_users()
@@ -130,11 +136,11 @@ class Transaction:
         assert row is not None
         return int(epoch << 40 | row[0])
 
-    def _merge(self, admitted: Sequence[Interaction], revision: int, now: _Now) -> Merged:
+    def _merge(self, admitted: Sequence[Interaction], revision: int, known: _Known) -> Merged:
         if not self._user_ids:
             return Merged((), 0)
         return merge(
-            self._connection, self._user_column, admitted, now.number_of, self._event_types, revision,
+            self._connection, self._user_column, admitted, known.number_of, self._event_types, revision,
             history_limit=self._rules.history_limit, half_life_days=self._rules.half_life_days,
         )  # fmt: skip
 
@@ -144,17 +150,17 @@ class Transaction:
         users = pending_rows.request(self._connection, "user", self._user_ids)
         return users + pending_rows.request(self._connection, "item", writes.embed | writes.payload_only)
 
-    def _item_points(self, writes: items.ItemWrites, now: _Now) -> dict[str, list[Item]]:
+    def _item_points(self, writes: items.ItemWrites, known: _Known) -> dict[str, list[Item]]:
         named = dict.fromkeys([*writes.embed, *self._pending.of_kind("item")])
-        whole = [item for item_id in named if (item := now.find(item_id)) is not None]
+        whole = [item for item_id in named if (item := known.find(item_id)) is not None]
         return {
             "items": [item for item in whole if not item.removed],
             "removed_items": [item for item in whole if item.removed],
-            "payload_items": [now[item_id] for item_id in writes.payload_only],
+            "payload_items": [known[item_id] for item_id in writes.payload_only],
         }
 
 
-class _Now:
+class _Known:
     """The catalogue as this transaction sees it: what it read itself, before what earlier ones read."""
 
     def __init__(self, catalogue: items.Catalogue, changed: Iterable[Item]) -> None:

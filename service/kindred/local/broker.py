@@ -17,18 +17,20 @@ SESSION_TIMEOUT_MS = 6_000
 FETCH_MAX_WAIT_MS = 25
 
 
-def launch(folder: Path) -> Server:
-    """Start the broker on a free port of the loopback interface; its log goes to `folder`."""
+def launch(folder: Path, advertised_port: int | None = None) -> Server:
+    """Start the broker on a free port of the loopback interface; its log goes to `folder`.
+
+    Clients are told to come to `advertised_port`, where something that leads to the broker listens.
+    """
     port = free_port()
-    url = f"tcp://127.0.0.1:{port}"
     process = ChildProcess(
         "the Kafka broker",
         [
             _program(),
             "--listener-url",
-            url,
+            f"tcp://127.0.0.1:{port}",
             "--advertised-listener-url",
-            url,
+            f"tcp://127.0.0.1:{advertised_port or port}",
             "--storage-engine",
             "memory://tansu/",
         ],

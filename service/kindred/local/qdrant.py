@@ -10,13 +10,17 @@ from kindred.local.processes import ChildProcess, free_port
 from kindred.local.server import Server
 
 
-def launch(folder: Path) -> Server:
-    """Start it on a free port of the loopback interface; its log goes to `folder`."""
+def launch(folder: Path, api_key: str = "") -> Server:
+    """Start it on a free port of the loopback interface; its log goes to `folder`.
+
+    With a key it answers only whoever sends it.
+    """
     port = free_port()
     process = ChildProcess(
         "Qdrant",
         [sys.executable, "-m", "kindred.local.qdrant_server", "--port", str(port)],
         log=folder / "qdrant.log",
+        environment={"QDRANT__SERVICE__API_KEY": api_key},
         folder=folder,
     )
     url = f"http://127.0.0.1:{port}"

@@ -2,13 +2,16 @@
 
 `python -m kindred.local.qdrant_server --port 0` prints its port and serves until SIGTERM. The points live in
 memory and are gone afterwards. It answers the REST calls that Kindred makes, so that worker, queries
-and tests are processes of their own with the one real client. Not for production: exact search, no index.
+and tests are processes of their own with the one real client. An API key is taken from the
+real server's variable, QDRANT__SERVICE__API_KEY. Not for production: exact search, no index.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import hmac
+import os
 import signal
 import threading
 import warnings
@@ -29,6 +32,7 @@ class Server(ThreadingHTTPServer):
         super().__init__((host, port), Handler)
         self.api = Api()
         self.lock = threading.Lock()
+        self.api_key = os.environ.get("QDRANT__SERVICE__API_KEY", "")
 
     @property
     def port(self) -> int:
@@ -48,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer any method alike."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = [unquote(part) for part in urlsplit(self.path).path.split("/") if part]
-        status, answer = self._answer(path, body)
+        status, answer = self._answer(path, body) if self._may(path) else _DENIED
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
@@ -56,6 +60,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815
+
+    def _may(self, path: list[str]) -> bool:
+        given = self.headers.get("api-key", "").encode()
+        return hmac.compare_digest(given, self.server.api_key.encode()) or path in _OPEN_TO_ALL
 
     def _answer(self, path: list[str], body: bytes) -> tuple[int, bytes]:
         try:
@@ -73,6 +81,10 @@ class Handler(BaseHTTPRequestHandler):
 
 def _failure(reason: str) -> bytes:
     return encode({"time": 0.0, "status": {"error": reason}, "result": None})
+
+
+_OPEN_TO_ALL: tuple[list[str], ...] = ([], ["healthz"], ["readyz"], ["livez"])  # as the real server has it
+_DENIED = (401, b"Must provide an API key or an Authorization bearer token")
 
 
 def main() -> None:

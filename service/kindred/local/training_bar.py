@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kindred.training.train import OnProgress
-from kindred.training.train import Progress as Epoch
+from kindred.training.learner import OnShare
+from kindred.training.run import OnProgress
+from kindred.training.run import Progress as Epoch
 
 
 @contextmanager
-def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[OnProgress]:
-    """Pass what this yields as `on_progress`. The bar is gone at the end, the summary is the caller's."""
+def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[tuple[OnProgress, OnShare]]:
+    """Pass what this yields as `on_progress` and `on_share`. The bar is gone at the end."""
     columns = (
         TextColumn("  {task.description:<9}"),
         BarColumn(18),
@@ -29,7 +30,10 @@ def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[OnPro
             if log_epochs and not console.is_terminal:
                 console.print(f"{described(epoch)}  {epoch.seconds:.0f} s", highlight=False)
 
-        yield show
+        def move(share: float) -> None:
+            progress.update(task, completed=min(share, 1.0))
+
+        yield show, move
 
 
 def described(epoch: Epoch) -> str:

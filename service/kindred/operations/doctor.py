@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from qdrant_client import QdrantClient
@@ -11,12 +13,14 @@ from qdrant_client import QdrantClient
 from kindred import declaration as declarations
 from kindred.embedding.checkpoint import read_manifest
 from kindred.errors import KindredError
+from kindred.events.group import read_group
 from kindred.events.topics import list_topics, missing_topics, short_lived_tombstones
 from kindred.history import models as model_rows
-from kindred.history import sweeps
+from kindred.history import offsets, sweeps, trips
 from kindred.history.connection import Database
 from kindred.history.migrate import check_version, head
-from kindred.operations.models import check_lineage
+from kindred.operations import encryption
+from kindred.operations.lineage import check_lineage, check_offsets
 from kindred.settings import Settings
 from kindred.vectors.aliases import live_model
 from kindred.vectors.connection import connect
@@ -61,26 +65,51 @@ def _find(subject: str, check: Check) -> Finding:
         return Finding(subject, "wrong", str(error))
 
 
+def _judged(said: encryption.Said) -> str:
+    is_fine, says = said
+    if not is_fine:
+        raise Warn(says)
+    return says
+
+
 class _Doctor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._database = Database(settings.postgres, settings.schema_name, application="kindred-doctor")
-        self._qdrant: QdrantClient = connect(settings.qdrant)
         self._names = CollectionNames(settings.namespace)
+        self._opened = ExitStack()
 
     def close(self) -> None:
-        self._qdrant.close()
-        self._database.close()
+        self._opened.close()
+
+    # Made when first asked for: an address that is none is a finding, too.
+
+    @cached_property
+    def _database(self) -> Database:
+        settings = self._settings
+        database = Database(settings.postgres, settings.schema_name, application="kindred-doctor")
+        self._opened.callback(database.close)
+        return database
+
+    @cached_property
+    def _qdrant(self) -> QdrantClient:
+        client = connect(self._settings.qdrant)
+        self._opened.callback(client.close)
+        return client
 
     def checks(self) -> Iterator[tuple[str, Check]]:
         yield "declaration", self._declaration
         yield "kafka", self._topics
         yield "kafka tombstones", self._tombstones
+        yield "kafka encryption", lambda: _judged(encryption.of_kafka(self._settings))
         yield "postgres schema", self._schema
+        yield "postgres encryption", lambda: _judged(encryption.of_postgres(self._settings, self._database))
         yield "checkpoint", self._checkpoint
         yield "qdrant", self._collections
+        yield "qdrant encryption", lambda: _judged(encryption.of_qdrant(self._settings))
         yield "model", self._model
         yield "revisions", self._revisions
+        yield "offsets", self._offsets
+        yield "paused partitions", self._trips
         yield "pending work", self._pending
 
     def _declaration(self) -> str:
@@ -130,8 +159,19 @@ class _Doctor:
 
     def _revisions(self) -> str:
         index = Index(self._qdrant, self._names, declarations.load(self._settings.declaration))
-        check_lineage(self._database, index, [row.name for row in model_rows.read(self._database)])
+        check_lineage(self._database, index)
         return f"Postgres has drawn {model_rows.last_revision(self._database)}, Qdrant holds nothing later"
+
+    def _offsets(self) -> str:
+        group = read_group(self._settings)
+        check_offsets(offsets.read(self._database), group.committed)
+        return f"Postgres holds all that the group {group.name} has committed"
+
+    def _trips(self) -> str:
+        if standing := trips.standing(self._database):
+            names = ", ".join(f"{trip.topic}[{trip.partition}] ({trip.reason})" for trip in standing)
+            raise Warn(f"{names}: mostly poison. docs/operations.md says how to decide.")
+        return "none"
 
     def _pending(self) -> str:
         waiting = sweeps.pending_count(self._database)

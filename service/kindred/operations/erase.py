@@ -1,13 +1,12 @@
 """`kindred erase`: one user, by the same transaction and the same tombstone as a record on `users`.
 
-Each step can be repeated, and each leaves what is missing written down: the user stands in pending_sync from
-the transaction on, so that a worker finishes what died before Qdrant; letters that name the user in their
-values are looked for again before the row is reaped (reaping.py).
+Each step can be repeated, and the transaction leaves what is missing written down: the user stands in
+pending_sync and in letter_search, so that a worker finishes whatever dies after it. Letters that come later
+are looked for once more before the row is reaped (reaping.py).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,12 +48,9 @@ class Eraser:
         decoded = self._tombstone(user_id, traces.as_of_ms(self.database, user_id))
         # Nothing of the items is needed here, so the cursor spares reading the catalogue.
         self.history.catalogue.cursor = _LATEST
-        affected = self.history.apply(decoded, floor_us=_ANY_FLOOR, origin=Origin(by_command=True))
-        if reason:
-            traces.keep_reason(self.database, user_id, reason)
-        self._bury(affected)
-        for found in named_letters.search(self.database, [user_id], self.contract.items_topic):
-            named_letters.delete(self.database, found)
+        origin = Origin(by_command=True, reason=reason)
+        self._bury(self.history.apply(decoded, floor_us=_ANY_FLOOR, origin=origin))
+        named_letters.search_at_once(self.database, user_id, self.contract.items_topic)
         return self._prove(user_id, before)
 
     def _tombstone(self, user_id: str, timestamp_ms: int) -> Decoded:
@@ -66,8 +62,7 @@ class Eraser:
 
     def _bury(self, affected: Affected) -> None:
         """Tombstones in every collection, also of retired models; a worker does it where this cannot."""
-        age_seconds = time.clock_gettime(time.CLOCK_BOOTTIME) - affected.began_at_seconds
-        if not affected.erased or age_seconds > self.max_batch_age_seconds:  # rule 7
+        if not affected.erased or affected.age_seconds > self.max_batch_age_seconds:  # rule 7
             return
         try:
             for model in sorted({*self.index.points.models(), *affected.models}):
@@ -100,5 +95,4 @@ class Eraser:
             return None
 
     def _count_letters(self, user_id: str) -> int:
-        found = named_letters.search(self.database, [user_id], self.contract.items_topic)
-        return sum(len(letters) for letters in found)
+        return named_letters.count(self.database, user_id, self.contract.items_topic)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import structlog
 
 from kindred import metrics
-from kindred.errors import CollectionGone, Outage
+from kindred.errors import CollectionGone, KindredError, Outage
 from kindred.health import Health
+from kindred.history import clocks, named_letters, partitions, popularity, sweeps, trips
 from kindred.history import models as model_rows
-from kindred.history import partitions, popularity, sweeps
 from kindred.history.connection import Database
 from kindred.history.leader import Leadership
-from kindred.operations.reaping import Reaper
+from kindred.operations.reaping import SEARCHED_USERS, Reaper
 from kindred.settings import Settings
 from kindred.vectors.index import Index
 
@@ -34,7 +33,6 @@ class Housekeeping:
     """Runs on a thread of its own, in the one worker that holds the advisory lock."""
 
     def __init__(self, database: Database, index: Index, settings: Settings, health: Health) -> None:
-        self.leads = threading.Event()
         self._database = database
         self._index = index
         self._settings = settings
@@ -45,6 +43,7 @@ class Housekeeping:
         )  # fmt: skip
         self._sweep: sweeps.Sweep | None = None
         self._popularity_after = 0
+        self._is_away = False
         self._due: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -58,22 +57,36 @@ class Housekeeping:
             self._turn(leadership)
             self._health.degraded("housekeeping", None)
         except (Outage, CollectionGone) as outage:
-            self.leads.clear()  # whoever holds the lock now says so in its next turn
             log.warning("housekeeping_delayed", reason=str(outage))
+        except KindredError as error:
+            log.error("housekeeping_failed", reason=str(error))
+            self._health.degraded("housekeeping", f"popularity and retention stand still: {error}")
         except Exception as error:  # a thread of its own: otherwise nobody would ever hear of it
             log.exception("housekeeping_failed")
             self._health.degraded("housekeeping", f"popularity and retention stand still: {error}")
 
     def _turn(self, leadership: Leadership) -> None:
-        if not leadership.held():
-            self.leads.clear()
+        if not self._leads(leadership):
             return
-        self.leads.set()
         self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
         self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
         self._every("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping)
+        self._every("letters", 0.0, self._keep_searching)
         self._keep_sweeping()
         metrics.PENDING.set(sweeps.pending_count(self._database))
+
+    def _leads(self, leadership: Leadership) -> bool:
+        """Every worker asks in every turn: so one without records, too, notices that Postgres is away."""
+        try:
+            leads = leadership.held()
+        except Outage as outage:
+            self._health.outage(outage.server, outage.reason)
+            self._is_away = True
+            raise
+        if self._is_away:
+            self._health.answered("postgres")
+            self._is_away = False
+        return leads
 
     def _every(self, name: str, interval_seconds: float, task: Callable[[], None]) -> None:
         """Run it when it is due. A server that is away delays this task, not those that come after it."""
@@ -88,16 +101,17 @@ class Housekeeping:
             log.warning("housekeeping_delayed", task=name, reason=str(outage))
 
     def _keep_partitions(self) -> None:
-        now = datetime.now(UTC)
+        now = clocks.now(self._database)  # a wrong one would drop what is not expired
         postgres = self._settings.postgres
         partitions.make_ahead(self._database, now)
         if postgres.retention_days:
             for name in partitions.expire(self._database, now, postgres.retention_days):
                 log.info("partition_dropped", name=name, retention_days=postgres.retention_days)
         partitions.expire_dead_letters(self._database, postgres.dead_letter_retention_days)
+        trips.forget_passed(self._database)
 
     def _keep_popularity(self) -> None:
-        now, half_life_days = datetime.now(UTC), self._settings.worker.popularity_half_life_days
+        now, half_life_days = clocks.now(self._database), self._settings.worker.popularity_half_life_days
         gained = popularity.fold(self._database, now, half_life_days)
         self._popularity_after, aged = popularity.slice_after(
             self._database, self._popularity_after, SLICE_ITEMS, now, half_life_days
@@ -108,6 +122,14 @@ class Housekeeping:
     def _keep_reaping(self) -> None:
         if reaped := self._reaper.turn(time.monotonic()):
             log.info("tombstones_reaped", users=reaped)
+        if self._reaper.is_busy:
+            self._due["reaping"] = 0.0
+
+    def _keep_searching(self) -> None:
+        """Dead letters that name users who were erased by a record, or by a command that died."""
+        topic = self._settings.topic(self._settings.kafka.items_topic)
+        if users := named_letters.search_waiting(self._database, SEARCHED_USERS, topic):
+            log.info("dead_letters_searched", erased_users=users)
 
     def _keep_sweeping(self) -> None:
         if self._sweep is None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from qdrant_client import QdrantClient
 
 from kindred.declaration import Declaration
 from kindred.embedding.checkpoint import read_manifest
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.fleet import Fleet
-from kindred.errors import LostHistory, Misconfigured, ModelMismatch
+from kindred.errors import Misconfigured, ModelMismatch
 from kindred.history import models as model_rows
 from kindred.history.connection import Database
 from kindred.history.models import ModelRow
 from kindred.settings import QdrantSettings
 from kindred.vectors.aliases import live_model, point_aliases
 from kindred.vectors.collections import ensure_collections
-from kindred.vectors.index import Index
 from kindred.vectors.names import CollectionNames
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +32,26 @@ class Models:
 
     database: Database
     fleet: Fleet
-    index: Index
 
-    def require(self, names: Iterable[str]) -> None:
-        """Load the models that appeared since the last batch. Raises ModelMismatch or Outage."""
-        missing = set(names) - self.fleet.names
-        if not missing:
-            return
-        for row in model_rows.read(self.database):
-            if row.name in missing:
-                self._load(row)
+    def require(self, names: Sequence[str]) -> list[str]:
+        """Those of a batch's models that there still are (rule 25), loaded; retired ones leave the memory.
 
-    def check_lineage(self) -> None:
-        """Raises LostHistory, see `check_lineage`; Outage."""
-        check_lineage(self.database, self.index, [row.name for row in model_rows.read(self.database)])
+        Batches come in the order of their transactions. Raises ModelMismatch or Outage.
+        """
+        for name in self.fleet.names - set(names):
+            self.fleet.drop(name)
+            log.info("model_dropped", model=name, reason="retired")
+        if missing := set(names) - self.fleet.names:
+            self._load_missing(missing)
+        return [name for name in names if name in self.fleet.names]
+
+    def _load_missing(self, names: AbstractSet[str]) -> None:
+        rows = {row.name: row for row in model_rows.read(self.database)}
+        for name in sorted(names):
+            if name in rows:
+                self._load(rows[name])
+            else:
+                log.info("model_skipped", model=name, reason="retired since the batch's transaction")
 
     def _load(self, row: ModelRow) -> None:
         directory = Path(row.checkpoint)
@@ -91,18 +100,6 @@ def check_known(database: Database, configured: str, checkpoint: Path) -> None:
         raise ModelMismatch(
             f"{checkpoint} holds model {configured}, but {live} is live here. Point KINDRED_CHECKPOINT "
             "at the live model's checkpoint."
-        )
-
-
-def check_lineage(database: Database, index: Index, models: Iterable[str]) -> None:
-    """Raises LostHistory where Qdrant has seen revisions that Postgres has not drawn (rule 27)."""
-    # Qdrant first: the other way round, what another worker draws and writes in between looks lost.
-    highest = max((index.highest_revision(model) for model in models), default=0)
-    drawn = model_rows.last_revision(database)
-    if highest > drawn:
-        raise LostHistory(
-            f"Qdrant holds revision {highest}, but Postgres has only drawn {drawn}: it was restored from a "
-            "backup, or failed over with loss. Stop all workers, then run `kindred recover`."
         )
 
 

@@ -78,6 +78,7 @@ def proof(
             "interaction": after.interactions,
             "dead_letter": letters_left,
             "pending_sync": after.pending,
+            "letter_search": after.searches,
         },
         qdrant=states,
         left=tuple(_left(after, letters_left, points is not None, states)),

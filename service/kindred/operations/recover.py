@@ -1,18 +1,18 @@
-"""`kindred recover`: Postgres has lost history that Qdrant still shows (rule 27).
+"""`kindred recover`: Postgres has lost history that Qdrant and the group's offsets still show (rule 27).
 
-In an order in which each step can be repeated until the last one, which makes the loss invisible, is done:
+In an order in which each step can be repeated, and each loss that shows stays visible until it is mended:
 
-1. the offsets of the group, in which nobody is, go back to where this database has read to, so that what
-   it lost comes again;
-2. erasures that it lost, of which Qdrant still holds the tombstones, are made again: a command leaves no
+1. erasures that it lost, of which Qdrant still holds the tombstones, are made again: a command leaves no
    record that could come again;
-3. the epoch rises above every revision in Qdrant, and everybody is put into pending_sync.
+2. the epoch rises above every revision in Qdrant, and everybody is put into pending_sync;
+3. the offsets of the group, in which nobody is, go back to where this database has read to, so that what
+   it lost comes again; where retention has deleted some of that, the gap is taken as read.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,8 +20,8 @@ from kindred.errors import CollectionGone, Misconfigured
 from kindred.events.group import Group, read_group, set_offsets
 from kindred.events.rebalances import Partition
 from kindred.events.schema import Decoded, Erasure
+from kindred.history import clocks, offsets, recovery
 from kindred.history import models as model_rows
-from kindred.history import offsets, recovery
 from kindred.history.connection import Database
 from kindred.history.leader import Leadership
 from kindred.history.store import HistoryStore, Origin
@@ -30,6 +30,9 @@ from kindred.vectors.index import Index
 from kindred.vectors.points import Point
 
 _ANY_FLOOR = _LATEST = 2**62  # erasures bring no interactions and name no items
+# Postgres writes a sequence ahead by so many values (SEQ_LOG_VALS), so a replica that takes over, or a server
+# that crashed, seems to have drawn revisions whose transactions it never had.
+_DRAWN_AHEAD = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Plan:
 
     @property
     def is_needed(self) -> bool:
-        return self.highest > self.drawn
+        """Whether a loss shows: in Qdrant, or, as small as it may be, in the group's offsets."""
+        return self.highest > self.drawn or bool(self.rewinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +86,40 @@ class Recovery:
 
     def run(self, plan: Plan, *, offsets_set_by_hand: bool = False) -> Recovered:
         """Recover. Raises Misconfigured while a worker runs."""
+        rewinds = {} if offsets_set_by_hand else plan.rewinds
+        with self._alone(plan.group if rewinds else None):
+            erased_again = sum(self._erase_again(each) for each in self._lost_tombstones(plan.drawn))
+            epoch = recovery.raise_epoch(self.database, plan.highest)
+            moved = set_offsets(self.settings, rewinds) if rewinds else {}
+            gaps = {each: offset for each, offset in moved.items() if offset > rewinds[each]}
+            offsets.accept(self.database, gaps)
+        return Recovered(epoch, erased_again, gaps)
+
+    def accept_offsets(self, plan: Plan) -> None:
+        """Somebody moved the group's offsets forward on purpose: take as read what was skipped.
+
+        Raises Misconfigured while a worker runs, or where Postgres has lost history for certain.
+        """
+        if plan.highest > plan.drawn:
+            raise Misconfigured(
+                f"Qdrant holds revision {plan.highest}, but Postgres has drawn only {plan.drawn}: it has "
+                "lost history. Run `kindred recover` without --accept-offsets."
+            )
+        with self._alone(None):
+            offsets.accept(self.database, {each: plan.group.committed[each] for each in plan.rewinds})
+
+    @contextmanager
+    def _alone(self, group: Group | None) -> Iterator[None]:
+        """`group`: the one whose offsets must be altered, which Kafka refuses while it has members."""
         with Leadership(self.database) as leadership:
             if not leadership.held():
                 raise Misconfigured("A worker is running: stop all workers and run this again.")
-            moved = {} if offsets_set_by_hand else self._rewind(plan)
-            erased_again = sum(self._erase_again(each) for each in self._lost_tombstones(plan.drawn))
-            epoch = recovery.raise_epoch(self.database, plan.highest)
-        gaps = {each: offset for each, offset in moved.items() if offset > plan.rewinds[each]}
-        return Recovered(epoch, erased_again, gaps)
-
-    def _rewind(self, plan: Plan) -> dict[Partition, int]:
-        if plan.rewinds and not plan.group.is_empty:
-            raise Misconfigured(
-                f"The group {plan.group.name} has members ({plan.group.state}): stop all workers, wait for "
-                "the session timeout, and run this again."
-            )
-        return set_offsets(self.settings, plan.rewinds) if plan.rewinds else {}
+            if group is not None and not group.is_empty:
+                raise Misconfigured(
+                    f"The group {group.name} has members ({group.state}): stop all workers, wait for the "
+                    "session timeout, and run this again."
+                )
+            yield
 
     def _highest(self, model: str) -> int:
         try:
@@ -107,19 +129,20 @@ class Recovery:
 
     def _lost_tombstones(self, drawn: int) -> Iterator[list[Point]]:
         for model in self.index.points.models():
-            yield from self.index.points.tombstones_above(model, drawn)
+            yield from self.index.points.tombstones_above(model, drawn - _DRAWN_AHEAD)
 
     def _erase_again(self, tombstones: Sequence[Point]) -> int:
         if not tombstones:
             return 0
-        erasures = [Erasure(each.external_id, _erased_at_us(each)) for each in tombstones]
+        now = clocks.now(self.database)
+        erasures = [Erasure(each.external_id, _erased_at_us(each, now)) for each in tombstones]
         self.history.catalogue.cursor = _LATEST
         self.history.apply(Decoded(erasures=erasures), floor_us=_ANY_FLOOR, origin=Origin(by_command=True))
         return len(erasures)
 
 
-def _erased_at_us(tombstone: Point) -> int:
+def _erased_at_us(tombstone: Point, now: datetime) -> int:
     """As it was; as of now for a tombstone that does not say, which is late but never too early."""
-    if (erased_at := tombstone.payload.get("erased_at")) is None:
-        return time.time_ns() // 1_000
-    return round(datetime.fromisoformat(str(erased_at)).timestamp() * 1_000_000)
+    erased_at = tombstone.payload.get("erased_at")
+    moment = now if erased_at is None else datetime.fromisoformat(str(erased_at))
+    return round(moment.timestamp() * 1_000_000)

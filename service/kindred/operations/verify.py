@@ -20,7 +20,7 @@ from kindred.vectors.points import Point, Points
 SLICE_ROWS = 1_000
 PATIENCE_SECONDS = 5.0
 
-Fault = Literal["missing", "stale", "ahead", "not_a_tombstone", "a_tombstone", "surplus"]
+Fault = Literal["missing", "stale", "ahead", "not_a_tombstone", "a_tombstone", "surplus", "wrong_vector"]
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class Findings:
     """Faults by model and kind, the first few ids of each, and how much was compared."""
 
     compared: Counter[str] = field(default_factory=Counter)
+    vectors: Counter[str] = field(default_factory=Counter)  # computed again (vector_check.py)
     faults: Counter[tuple[str, Kind, Fault]] = field(default_factory=Counter)
     examples: dict[tuple[str, Kind, Fault], list[str]] = field(default_factory=dict)
 

@@ -21,12 +21,17 @@ def point_aliases(client: QdrantClient, names: CollectionNames, model: str) -> N
 
 
 def live_model(client: QdrantClient, names: CollectionNames) -> str | None:
-    """The model that both aliases point to; None while there is none."""
+    """The model that both aliases point to; None while one of them points nowhere.
+
+    A collection takes its alias with it when it goes.
+    """
     with translated_errors():
         aliases = client.get_aliases().aliases
     target = {alias.alias_name: alias.collection_name for alias in aliases}
     users = _model(target.get(names.users_alias), f"{names.users_alias}__")
     items = _model(target.get(names.items_alias), f"{names.items_alias}__")
+    if users is None or items is None:
+        return None
     if users != items:
         raise Misconfigured(
             f"The alias {names.users_alias} points to the model {users} but {names.items_alias} to {items}: "

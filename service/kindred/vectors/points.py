@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from qdrant_client import QdrantClient
 from qdrant_client.models import Filter
 
@@ -58,6 +60,18 @@ class Points:
                 self._collection(model, kind), point_ids(external_ids), with_payload=True, with_vectors=True
             )
         return {point.external_id: point for point in (_point(each, kind) for each in found)}
+
+    def vectors(
+        self, model: str, kind: Kind, external_ids: Sequence[str]
+    ) -> dict[str, tuple[int, NDArray[np.float32]]]:
+        """Revision and vector, (d,), of those that are there and have one, by external id."""
+        with translated_errors():
+            found = self._client.retrieve(
+                self._collection(model, kind), point_ids(external_ids), with_payload=_fields(kind),
+                with_vectors=True,
+            )  # fmt: skip
+        points = ((_point(each, kind), each.vector) for each in found if each.vector)
+        return {point.external_id: (point.revision, np.array(vector, np.float32)) for point, vector in points}
 
     def revisions(self, model: str, kind: Kind, external_ids: Sequence[str]) -> dict[str, Point]:
         """The same with the few fields that fences and tombstones need."""

@@ -8,7 +8,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kindred.events.access import client_options
+from kindred.history.address import address
 from kindred.settings import load_settings
+from kindred.vectors.connection import connect
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -58,6 +61,16 @@ def test_every_setting_is_one_that_exists(name: str, monkeypatch: pytest.MonkeyP
     assert settings.kafka.bootstrap_servers == "kafka:19092"
     assert settings.postgres.password is not None
     assert settings.qdrant.url == "http://qdrant:6333"
+
+
+def test_no_password_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Service names are no loopback addresses: what travels in plain text has to be allowed."""
+    for variable, value in SERVICES["worker"]["environment"].items():
+        monkeypatch.setenv(variable, value)
+    settings = load_settings(_env_file=None)
+    assert address(settings.postgres).password
+    assert client_options(settings.kafka)
+    connect(settings.qdrant).close()
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -8,7 +8,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from kindred.events.access import client_options
+from kindred.history.address import address
 from kindred.settings import load_settings
+from kindred.vectors.connection import connect
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml*"))
@@ -62,6 +65,17 @@ def test_every_setting_is_one_that_exists(monkeypatch: pytest.MonkeyPatch) -> No
     settings = load_settings(_env_file=None)
     assert settings.postgres.password is not None
     assert settings.kafka.sasl_password is not None
+
+
+def test_no_password_and_no_key_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = MANIFESTS["configuration.yaml"]["data"]
+    secret = MANIFESTS["secret.yaml.example"]["stringData"]
+    for variable, value in {**configuration, **secret}.items():
+        monkeypatch.setenv(variable, value)
+    settings = load_settings(_env_file=None)
+    assert address(settings.postgres).password
+    assert client_options(settings.kafka)
+    connect(settings.qdrant).close()
 
 
 @pytest.mark.parametrize("pod", PODS)

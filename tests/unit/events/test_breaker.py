@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kindred.events.breaker import Breaker, Counts, count_by_partition
+from kindred.events.breaker import Breaker, Counts, count_by_partition, main_reason
 from kindred.events.schema import DeadLetter, Reason, Record
 
 P0 = ("interactions", 0)
@@ -53,11 +53,31 @@ def test_asking_twice_changes_nothing():
     assert [breaker.tripped(batch) for _ in range(5)] == [frozenset()] * 5
 
 
-def test_a_reset_partition_starts_anew():
+def test_a_newly_assigned_partition_starts_anew():
     breaker = Breaker(min_records=100)
     breaker.count({P0: Counts(poison=99)})
-    breaker.reset([P0])
+    breaker.begin([P0], {})
     assert breaker.tripped({P0: Counts(poison=50)}) == frozenset()
+
+
+def test_what_a_person_has_accepted_is_not_judged_until_the_next_assignment():
+    breaker = Breaker(min_records=1)
+    records = [record(0, offset) for offset in range(4)]
+    letters = [DeadLetter(each, Reason.NOT_JSON, "") for each in records]
+    breaker.begin([P0], {P0: 3})
+    assert breaker.judged(records, letters) == {P0: Counts(poison=1)}
+    assert breaker.judged(records[:3], letters[:3]) == {}
+    breaker.begin([P0], {})
+    assert breaker.judged(records, letters) == {P0: Counts(poison=4)}
+
+
+def test_the_main_reason_is_that_of_most_of_a_partitions_poison():
+    reasons = [Reason.UNKNOWN_TYPE] * 3 + [Reason.NOT_JSON, Reason.TOO_LARGE, Reason.TOO_LARGE]
+    letters = [DeadLetter(record(0, offset), reason, "") for offset, reason in enumerate(reasons)]
+    assert (
+        main_reason(P0, [*letters, *(DeadLetter(record(1, 0), Reason.NOT_JSON, "") for _ in range(9))])
+        == "too_large"
+    )
 
 
 def test_unknown_types_are_no_poison():

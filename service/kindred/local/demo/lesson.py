@@ -14,7 +14,8 @@ from kindred.local.demo.report import Training
 from kindred.local.demo.scenario import Scenario
 from kindred.local.training_bar import training_bar
 from kindred.training.options import TrainingOptions
-from kindred.training.train import Progress, train
+from kindred.training.run import Progress
+from kindred.training.train import train
 
 MOST_THREADS = 1
 
@@ -28,7 +29,7 @@ def train_model(data: Scenario, checkpoint: Path, options: DemoOptions, live: Co
     )
     epochs: list[Progress] = []
     began = time.monotonic()
-    with training_bar(live, log_epochs=False) as show:
+    with training_bar(live, log_epochs=False) as (show, on_share):
 
         def on_progress(epoch: Progress) -> None:
             epochs.append(epoch)
@@ -36,7 +37,7 @@ def train_model(data: Scenario, checkpoint: Path, options: DemoOptions, live: Co
 
         train(
             data.training_log, data.dataset.declaration, chosen, checkpoint,
-            now=datetime.now(UTC), on_progress=on_progress,
+            now=datetime.now(UTC), on_progress=on_progress, on_share=on_share,
         )  # fmt: skip
     best = max(epoch.ndcg_at_10 for epoch in epochs)
     return Training(len(data.training_log), len(epochs), time.monotonic() - began, best)

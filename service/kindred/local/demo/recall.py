@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories
-from kindred.training.evaluate import Interval, ModelScorer, bootstrap, from_time, hits, ranks
+from kindred.training.evaluate import ModelScorer, from_time, hits, ranks
 from kindred.training.event_log import EventLog
+from kindred.training.intervals import Interval, bootstrap
 
 CUTOFFS = (10, 100)
 

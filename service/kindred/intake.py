@@ -1,0 +1,94 @@
+"""The first step: records into Postgres, in one transaction, or in several where it refuses a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from kindred.errors import Outage, PartitionsTripped, RefusedByPostgres
+from kindred.events.breaker import Breaker, main_reason
+from kindred.events.decode import decode
+from kindred.events.rebalances import Partition
+from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
+from kindred.history.store import Affected, HistoryStore, Origin, Pending, RetentionFloorRaised
+from kindred.history.window import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Records, pending rows, and up to where Postgres must hold the records' partitions before."""
+
+    records: Sequence[Record]
+    pending: Pending = field(default_factory=Pending)
+    begins: Mapping[Partition, int] = field(default_factory=dict)
+
+    def halves(self) -> tuple[Delivery, Delivery]:
+        middle = len(self.records) // 2
+        return (
+            Delivery(self.records[:middle], self.pending, self.begins),
+            Delivery(self.records[middle:], begins=self.begins),
+        )
+
+    @property
+    def origin(self) -> Origin:
+        next_offsets = {(record.topic, record.partition): record.offset + 1 for record in self.records}
+        return Origin(next_offsets, self.begins)
+
+
+class Intake:
+    """Used by one thread. Knows the breaker, and the retention floor as of the last transaction."""
+
+    def __init__(self, contract: Contract, breaker: Breaker, history: HistoryStore) -> None:
+        self._contract = contract
+        self._breaker = breaker
+        self._history = history
+        self._untold_items: list[Item] = []
+
+    def apply(self, delivery: Delivery) -> list[Affected]:
+        """Raises PartitionsTripped before anything is written; Outage: then call again with the same."""
+        decoded = decode(delivery.records, self._contract)
+        counts = self._breaker.judged(delivery.records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped({each: main_reason(each, decoded.dead_letters) for each in tripped})
+        done: list[Affected] = []
+        try:
+            self._apply(decoded, delivery, done)
+        except Outage:
+            # Earlier halves have committed and will be applied again, but their item changes are told once.
+            self._untold_items.extend(item for affected in done for item in affected.changed_items)
+            raise
+        self._breaker.count(counts)
+        return self._with_untold_items(done)
+
+    def _apply(self, decoded: Decoded, delivery: Delivery, done: list[Affected]) -> None:
+        try:
+            done.append(self._transact(decoded, delivery))
+        except RetentionFloorRaised as raised:
+            self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
+            self._apply(decode(delivery.records, self._contract), delivery, done)
+        except RefusedByPostgres as refusal:
+            self._apply_halves(delivery, done, refusal)
+
+    def _apply_halves(self, delivery: Delivery, done: list[Affected], refusal: RefusedByPostgres) -> None:
+        """Down to the one record that is refused, which becomes a dead letter (rule 9)."""
+        if not delivery.records:
+            raise refusal
+        if len(delivery.records) == 1:
+            letter = DeadLetter(delivery.records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
+            done.append(self._transact(Decoded(dead_letters=[letter]), delivery))
+            return
+        for half in delivery.halves():
+            self._apply(decode(half.records, self._contract), half, done)
+
+    def _transact(self, decoded: Decoded, delivery: Delivery) -> Affected:
+        return self._history.apply(
+            decoded, floor_us=self._contract.floor_us, pending=delivery.pending, origin=delivery.origin
+        )
+
+    def _with_untold_items(self, done: list[Affected]) -> list[Affected]:
+        if self._untold_items:
+            changed = [*self._untold_items, *done[0].changed_items]
+            done[0], self._untold_items = replace(done[0], changed_items=changed), []
+        return done
