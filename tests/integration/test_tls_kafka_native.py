@@ -29,7 +29,16 @@ from kindred.settings import KafkaSettings, PostgresSettings, QdrantSettings, Se
 from running import environment, eventually, interaction, is_ready, metric, prepare, producing, running
 from servers.certificates import Authority
 from servers.ladder import NoServerError
-from servers.secure_kafka import AUDIENCE, PASSWORD, STRANGER, USER, Listener, SecureKafka, secure_kafka
+from servers.secure_kafka import (
+    AUDIENCE,
+    PASSWORD,
+    PROTOCOLS,
+    STRANGER,
+    USER,
+    Listener,
+    SecureKafka,
+    secure_kafka,
+)
 from servers.secure_postgres import secure_postgres
 from servers.tls_front import tls_front
 from servers.token_endpoint import token_endpoint
@@ -59,9 +68,8 @@ def at(kafka: SecureKafka, authority: Authority) -> Login:
     """Settings for a listener, with what is given besides."""
 
     def settings(listener: Listener, host: str = "127.0.0.1", **more: Any) -> dict[str, Any]:
-        protocol = {"MTLS": "SSL", "EXPIRED": "SSL", "LOGIN": "SASL_SSL", "CLEAR": "SASL_PLAINTEXT"}
         return {
-            "bootstrap_servers": kafka.address(listener, host), "security_protocol": protocol[listener],
+            "bootstrap_servers": kafka.address(listener, host), "security_protocol": PROTOCOLS[listener],
             "ssl_cafile": authority.cafile,
         } | more  # fmt: skip
 
@@ -184,6 +192,13 @@ def test_the_wrong_kind_of_connection(at: Login) -> None:
 
 def test_in_the_clear_on_this_machine(at: Login) -> None:
     round_trip(at("CLEAR", **by_password("PLAIN")))
+
+
+def test_a_password_does_not_follow_the_brokers_to_another_machine(at: Login) -> None:
+    """Reached on this machine, they send their clients elsewhere."""
+    elsewhere = at("AWAY", **by_password("PLAIN"))
+    assert "would travel to broker.example in plain text" in refusal(elsewhere)
+    assert admitted(KafkaSettings(**elsewhere, allow_plaintext_secrets=True))
 
 
 def test_no_log_of_the_client_holds_a_password_or_a_token(

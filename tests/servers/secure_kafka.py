@@ -13,10 +13,12 @@ from servers.certificates import Authority, Certificate
 from servers.native import apache_kafka
 from servers.tokens import TokenIssuer
 
-# EXPIRED shows a certificate that has expired, CLEAR takes a password without TLS.
-Listener = Literal["MTLS", "LOGIN", "EXPIRED", "CLEAR"]
+# EXPIRED shows a certificate that has expired, CLEAR takes a password without TLS; AWAY as well, and sends
+# its clients to another machine.
+Listener = Literal["MTLS", "LOGIN", "EXPIRED", "CLEAR", "AWAY"]
 PROTOCOLS: Mapping[Listener, str] = {
     "MTLS": "SSL", "LOGIN": "SASL_SSL", "EXPIRED": "SSL", "CLEAR": "SASL_PLAINTEXT",
+    "AWAY": "SASL_PLAINTEXT",
 }  # fmt: skip
 USER, PASSWORD = "kindred", "correct horse"
 STRANGER = "stranger"  # may log in, and nothing else
@@ -74,7 +76,7 @@ def _listeners(server: SecureKafka, inner: int) -> dict[str, str]:
     protocols = ",".join(f"{name}:{protocol}" for name, protocol in PROTOCOLS.items())
     return {
         "listeners": f"{ours},CONTROLLER://127.0.0.1:{free_port()}",
-        "advertised.listeners": ours,
+        "advertised.listeners": ours.replace("AWAY://127.0.0.1", "AWAY://broker.example"),
         "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,INNER:PLAINTEXT,{protocols}",
         "inter.broker.listener.name": "INNER",
     }
@@ -99,7 +101,7 @@ def _logins(keys_url: str) -> dict[str, str]:
         "sasl.oauthbearer.jwks.endpoint.url": keys_url,
         "sasl.oauthbearer.expected.audience": AUDIENCE,
     }
-    for listener in ("login", "clear"):
+    for listener in ("login", "clear", "away"):
         for mechanism, line in _JAAS.items():
             found[f"listener.name.{listener}.{mechanism}.sasl.jaas.config"] = line
         handler = f"listener.name.{listener}.oauthbearer.sasl.server.callback.handler.class"
