@@ -68,6 +68,15 @@ class Proxy:
         elif not (state in {"silent", "stalled"} or (state, before) == ("open", "stalled")):
             self.reset()
 
+    @contextmanager
+    def being(self, state: State) -> Iterator[None]:
+        """In that state for the block, and open afterwards."""
+        self.become(state)
+        try:
+            yield
+        finally:
+            self.become("open")
+
     def reset(self) -> None:
         """Reset every connection, on both sides."""
         for pair in tuple(self._pairs):

@@ -46,8 +46,7 @@ def test_a_minute_away_under_load(scene: Scene, tmp_path: Path, server: str) -> 
         eventually(lambda: is_ready(scene.settings))
         rebalances, process = scene.rebalances(), psutil.Process(worker.pid)
         before = process.memory_info().rss
-        proxy.become("refusing")
-        with sampled_rss(process) as samples:
+        with proxy.being("refusing"), sampled_rss(process) as samples:
             scene.clicks(MORE)
             scene.produce.flush(timeout_seconds=60)
             reason = scene.away(server)
@@ -55,7 +54,6 @@ def test_a_minute_away_under_load(scene: Scene, tmp_path: Path, server: str) -> 
             assert is_alive(scene.settings)
             assert metric(scene.settings, "kindred_lag_records") > MORE / 2
         grown = max(samples) - before
-        proxy.become("open")
         began = time.monotonic()
         scene.settle(240)
         print(f"{server} away: {reason}; memory grew by {grown / 1e6:.1f} MB", end="; ")

@@ -26,7 +26,8 @@ def report(directory: Path, manifest: Manifest, as_json: bool, *, trained: bool)
     how = "trained" if trained else "was there already"
     _say(f"Model [bold]{manifest.name}[/] {how}, in {directory}.")
     learned = manifest.trained_on
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in manifest.metrics.items())
+    measured = manifest.metrics if any(manifest.metrics.values()) else {}
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in measured.items())
     _say(
         f"[dim]{learned.interactions:,} events of {learned.users:,} users on {learned.items:,} items. "
         f"Validation: {metrics or 'none'}.[/]"
@@ -55,8 +56,9 @@ def _as_json(directory: Path, manifest: Manifest, trained: bool) -> dict[str, An
 def _ending(manifest: Manifest) -> str:
     run = manifest.training
     epochs = len(run.epochs)
-    best = max(run.epochs, key=lambda epoch: epoch.ndcg_at_10).epoch if manifest.metrics else epochs
-    return f"{_ENDINGS[run.ended]}, after {epochs} of {run.options['epochs']}; epoch {best} was the best."
+    best = max(run.epochs, key=lambda epoch: epoch.ndcg_at_10).epoch
+    kept = f"epoch {best} was the best" if any(manifest.metrics.values()) else "the last one was kept"
+    return f"{_ENDINGS[run.ended]}, after {epochs} of {run.options['epochs']}; {kept}."
 
 
 def _space(manifest: Manifest) -> str:

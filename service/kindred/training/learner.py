@@ -79,7 +79,9 @@ class Learner:
         self.model.towers.train()
         rng = np.random.default_rng((self._options.seed, epoch))
         torch.manual_seed(int(rng.integers(2**63)))
-        asked = self._asked if self._odds is None else self._asked & (rng.random(len(self._log)) < self._odds)
+        asked = self._asked
+        if self._odds is not None and 2 * epoch > self._options.epochs:  # tastes first, then what is in demand
+            asked = asked & (rng.random(len(asked)) < self._odds)
         samples = cut(self._log, self.model.options.max_length, rng)
         losses, windows = list[float](), 0
         for batch in batches(samples, self.events, asked, self._options.batch_tokens, rng):
