@@ -80,7 +80,7 @@ class Learner:
         rng = np.random.default_rng((self._options.seed, epoch))
         torch.manual_seed(int(rng.integers(2**63)))
         asked = self._asked
-        if self._odds is not None and 2 * epoch > self._options.epochs:  # tastes first, then what is in demand
+        if self._odds is not None and 2 * epoch > self._options.epochs:  # first tastes, then demand
             asked = asked & (rng.random(len(asked)) < self._odds)
         samples = cut(self._log, self.model.options.max_length, rng)
         losses, windows = list[float](), 0

@@ -25,7 +25,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_up_share: float = 0.05
     averaging: float = 0.999  # how slowly a step's weights fade from the mean that ships; 0: only the last
     precision: Precision = "auto"
-    half_life_days: _Positive | None = None  # in its second half: a target so much older is asked half as often
+    half_life_days: _Positive | None = None  # in the second half, so much older is asked half as often
     validation_share: float = 0.05  # newest share of all events, never trained on; 0: the last epoch ships
     validation_by: Literal["time", "last_target"] = "time"  # or each user's newest, for leave-one-out
     validation_cases: int = 2_000
