@@ -55,6 +55,10 @@ bench: $(STAMP)  ## measure events/s, freshness and memory; writes build/bench.j
 quality: $(STAMP)  ## train on MovieLens-1M and rank each user's last film; writes build/quality.json (ARGS="--data-dir DIR --minutes 10 --seeds 0 1 2 --max-length 200")
 	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/quality.py $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP)  ## kill, freeze and cut off workers and servers at random; equal in the end? (ARGS="--minutes 10 --seed 7")
+	$(THREADS) $(BIN)/python tests/faults/chaos.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(STAMP)  ## a million inputs for decode and checkpoints, guided by coverage (ARGS="--runs N --target T --seed S")
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
