@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -61,11 +62,18 @@ class Scene:
     def logged(self) -> int:
         return int(one(self.direct, LOGGED))
 
-    def away(self, server: str, seconds: float = 30) -> str:
-        """Wait until /readyz is red for that server; /healthz stays green. Returns the reason."""
-        reason = eventually(lambda: ready(self.settings).get("reasons", {}).get(f"{server} is away"), seconds)
+    def away(self, server: str, because: str = "", seconds: float = 30) -> str:
+        """Wait until /readyz is red for that server and this reason (a pattern); /healthz stays green.
+
+        Returns the reason. The first one may be another: a cut connection, before new ones are refused.
+        """
+        reason = eventually(lambda: self._reason(server, because), seconds)
         assert is_alive(self.settings)
         return str(reason)
+
+    def _reason(self, server: str, because: str) -> str | None:
+        reason = ready(self.settings).get("reasons", {}).get(f"{server} is away")
+        return reason if reason and re.search(because, reason) else None
 
     def settle(self, seconds: float = 30) -> None:
         """Everything that was sent has arrived, exactly, by itself."""
