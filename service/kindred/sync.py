@@ -116,12 +116,9 @@ class Syncer:
     def _write(self, model: str, write: Callable[[], None]) -> None:
         try:
             write()
-        except CollectionGone as gone:
+        except CollectionGone:
             if model in self._history.models():  # else it was retired meanwhile (rule 25)
-                raise CollectionGone(
-                    f"{gone} Model {model} is written there. Restore it from a snapshot; or start the worker "
-                    "again, which makes it anew, and fill it with `kindred verify --repair`."
-                ) from gone
+                raise
 
     def _writes(self, model: str, embedded: Embedded) -> Iterator[Callable[[], None]]:
         """What this model's collections must hear, one request or a few each; tombstones alone if retired."""

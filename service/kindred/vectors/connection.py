@@ -127,7 +127,10 @@ def _status_error(error: UnexpectedResponse, missing: KindredError | None) -> Ki
     if status in {401, 403}:
         return Misconfigured(f"Qdrant refuses the key in KINDRED_QDRANT__API_KEY (HTTP {status}: {reason}).")
     if status == 404 and "ollection" in reason:
-        return CollectionGone(reason)
+        return CollectionGone(
+            f"{reason} Restore it from a snapshot; or start a worker again, which makes it anew, and fill it "
+            "with `kindred verify --repair`."
+        )
     if status == 404 and missing is not None:
         return missing
     return Misconfigured(f"Qdrant refuses the request (HTTP {status}): {reason}")
