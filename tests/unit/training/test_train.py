@@ -19,6 +19,7 @@ from kindred.training.learner import warm_cosine
 from kindred.training.options import LossName, TrainingOptions
 from kindred.training.run import Progress
 from kindred.training.train import fit, train
+from logs import log_of
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -114,3 +115,31 @@ def test_a_log_without_positive_events_is_refused(film_shop: Declaration) -> Non
 @pytest.mark.parametrize(("share", "factor"), [(0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0), (1.2, 0.0)])
 def test_the_learning_rate_warms_up_then_falls(share: float, factor: float) -> None:
     assert warm_cosine(share, 0.1) == pytest.approx(factor, abs=1e-9)
+
+
+def test_without_a_validation_share_all_is_learned_and_the_last_epoch_ships(
+    shop: EventLog, film_shop: Declaration
+) -> None:
+    seen: list[Progress] = []
+    options = TrainingOptions(epochs=3, patience=1, validation_share=0.0)
+    fitted = fit(shop, film_shop, options, seen.append)
+    assert len(seen) == 3
+    assert not any(fitted.metrics.values())
+    assert set(fitted.model.encoder.vocabulary.item_ids) == {
+        shop.item_ids[item] for item in np.unique(shop.items)
+    }
+
+
+def test_a_half_life_makes_the_model_favour_what_was_in_demand_last(film_shop: Declaration) -> None:
+    # Everybody took "old" hits in the first month and "new" ones on its last day, ten times fewer.
+    steps = [(f"u{user}", f"old{user % 7}", user % 28) for user in range(400)]
+    steps += [(f"v{user}", f"new{user % 7}", 30.0) for user in range(40)]
+    log = log_of(*steps)
+    lead = {}
+    for half_life_days in (None, 1.0):
+        options = TrainingOptions(epochs=8, half_life_days=half_life_days, validation_share=0.0)
+        embedder = Embedder(fit(log, film_shop, options).model, "m")
+        scores = ModelScorer(embedder, log).scores(log.histories(log.offsets[:1]))[0]
+        new = np.array([item_id.startswith("new") for item_id in log.item_ids])
+        lead[half_life_days] = scores[new].mean() - scores[~new].mean()
+    assert lead[None] < 0 < lead[1.0]

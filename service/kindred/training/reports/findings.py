@@ -189,7 +189,7 @@ def spread(gain: Interval) -> str:
 
 
 def _percent(value: float, whole: float) -> str:
-    return f"{(whole - value) / whole:.0%}" if whole else "nothing"
+    return f"{(whole - value) / whole:.0%}" if whole > value else "nothing"
 
 
 def _many(events: int) -> str:
