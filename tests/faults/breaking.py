@@ -15,6 +15,8 @@ from faults.schedule import Fault
 LOOK_SECONDS = 1.0
 STATUS_SECONDS = 15.0
 
+Say = Callable[[str], None]
+
 
 @dataclass(slots=True)
 class Breaking:
@@ -22,7 +24,7 @@ class Breaking:
 
     made: Cluster
     stop: threading.Event
-    say: Callable[[str], None]
+    say: Say
     status: Callable[[], str]
     injected: list[Fault] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)  # what must not happen, and did

@@ -17,27 +17,21 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from faults.breaking import Breaking
+from faults.breaking import Breaking, Say
 from faults.cluster import Cluster, cluster
-from faults.life import Undetermined
-from faults.oracle import Unsettled, differences, settled
+from faults.judging import judged
 from faults.schedule import schedule
 from faults.traffic import Traffic
 from faults.workload import Workload
-from kindred.errors import KindredError
 from running import eventually, one
 from servers.namespace import PARTITIONS
 
-SETTLE_SECONDS = 180.0
 FLOOR_IS_KNOWN = "SELECT isfinite(retention_floor) FROM lineage"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,7 @@ def run(plan: Plan, folder: Path, say: Say = print) -> Outcome:
         traffic.stop()
         outcome.events, outcome.barriers = traffic.sent - traffic.lost, len(traffic.barriers)
         if outcome.is_equal:
-            _judge(made, traffic, outcome, say)
+            outcome.settled_after_seconds, outcome.differing = judged(made, traffic.barriers, say)
     return outcome
 
 
@@ -113,29 +107,6 @@ def _break(plan: Plan, made: Cluster, traffic: Traffic, outcome: Outcome, say: S
     outcome.faults = [str(fault) for fault in breaking.injected]
     outcome.by_kind = dict(Counter(fault.kind.value for fault in breaking.injected))
     outcome.differing = breaking.wrong
-
-
-def _judge(made: Cluster, traffic: Traffic, outcome: Outcome, say: Say) -> None:
-    say("all servers are back; waiting until everything is synced")
-    began = time.monotonic()
-    try:
-        _await_workers(made)
-        settled(made.direct, SETTLE_SECONDS)
-        outcome.settled_after_seconds = time.monotonic() - began
-        say(f"settled after {outcome.settled_after_seconds:.1f} s; comparing")
-        outcome.differing += differences(made.direct, traffic.barriers)
-    except (Unsettled, Undetermined, KindredError) as error:
-        outcome.differing.append(f"{type(error).__name__}: {error}")
-    outcome.differing += made.look_after_workers()
-
-
-def _await_workers(made: Cluster) -> None:
-    """Raises Unsettled with what they say, where one does not become ready by itself."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while not (made.look_after_workers() or made.is_ready()):
-        if time.monotonic() > deadline:
-            raise Unsettled(f"after {SETTLE_SECONDS:g} s workers are not ready: {made.readiness()}")
-        time.sleep(0.5)
 
 
 def main() -> int:

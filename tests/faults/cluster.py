@@ -33,7 +33,8 @@ from servers.restartable import Restartable, restartable
 # What an installation with short outages would choose; each is longer than any honest answer here.
 POSTGRES = {"statement_timeout_seconds": 5.0, "lock_timeout_seconds": 3.0}
 QDRANT = {"timeout_seconds": 2.0}
-KAFKA = {"join_timeout_seconds": 15.0}
+# Tansu waits so long for a member that died in mid-rebalance, and keeps all others from joining meanwhile.
+KAFKA = {"max_poll_interval_ms": 12_000, "join_timeout_seconds": 20.0}
 WORKER = {
     "batch_size": 200,
     "max_batch_age_seconds": 10.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from qdrant_client.models import PointStruct
@@ -31,6 +31,13 @@ class Healthy:
     @property
     def settings(self) -> Settings:
         return self.servers.settings
+
+    def later(self) -> Healthy:
+        """As if every tombstone had reached the age at which it is reaped."""
+        worker = self.settings.worker.model_copy(update={"max_batch_age_seconds": 0.0})
+        return replace(
+            self, servers=replace(self.servers, settings=self.settings.model_copy(update={"worker": worker}))
+        )
 
     def differences(self) -> list[str]:
         return compared(self.servers, self.must_be)

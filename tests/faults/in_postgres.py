@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,11 +28,22 @@ LETTERS = "SELECT topic, partition, record_offset, reason, key, value, record_at
 ERASURES = "SELECT user_hash, erased_at FROM erasure"
 ERASURE_KEY = "SELECT erasure_key FROM lineage"
 
+TOMBSTONE_BATCH_AGES = 24  # rule 17
+
 Revisions = dict[str, int]
 
 
-def compare_postgres(servers: Servers, wanted: Expected, findings: Findings) -> tuple[Revisions, Revisions]:
-    """Note every difference; returns the revisions of users and items that are there, for Qdrant."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Revisions of what is there, by id; and users who are rightly gone, for their tombstone was reaped."""
+
+    users: Revisions
+    items: Revisions
+    reaped: frozenset[str]
+
+
+def compare_postgres(servers: Servers, wanted: Expected, findings: Findings) -> Rows:
+    """Note every difference; returns what Qdrant must agree with."""
     with servers.database.transaction() as connection:
         items = {row.item_id: row for row in _rows(connection, ITEMS)}
         item_ids = {row.number: item_id for item_id, row in items.items()}
@@ -41,7 +54,9 @@ def compare_postgres(servers: Servers, wanted: Expected, findings: Findings) -> 
         _compare_log(connection, item_ids, types, wanted, findings)
         _compare_letters(connection, wanted, findings)
         _compare_erasures(connection, wanted, findings)
-    return users, {item_id: row.revision for item_id, row in items.items()}
+    gone = _reaped(servers, wanted).difference(users)
+    findings.keys("user", set(users), set(wanted.lives) - gone)
+    return Rows(users, {item_id: row.revision for item_id, row in items.items()}, gone)
 
 
 def _compare_items(items: dict[str, Any], wanted: Expected, findings: Findings) -> None:
@@ -74,8 +89,18 @@ def _compare_users(
         findings.compare("history_length", row.user_id, row.history_length, len(history))
         last = history[-1].occurred_at_us if history else None
         findings.compare("last_event_at", row.user_id, _us(row.last_event_at), last)
-    findings.keys("user", set(revisions), set(wanted.lives))
     return revisions
+
+
+def _reaped(servers: Servers, wanted: Expected) -> frozenset[str]:
+    """Those whose tombstones are old enough."""
+    age_seconds = TOMBSTONE_BATCH_AGES * servers.settings.worker.max_batch_age_seconds
+    latest_us = (time.time() - age_seconds) * 1e6
+    return frozenset(
+        user_id
+        for user_id, life in wanted.lives.items()
+        if life.is_erased and (life.erased_at_us or 0) < latest_us
+    )
 
 
 def _compare_user(row: Any, life: Life, findings: Findings) -> None:

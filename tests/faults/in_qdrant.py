@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from faults.expected import Expected, ExpectedItem
 from faults.findings import Findings
+from faults.in_postgres import Rows
 from faults.life import Life
 from faults.payloads import item_payload, point_id, user_payload
 from faults.vectors import Reference
@@ -25,14 +26,6 @@ LEAST_COSINE = 0.999  # of what a lower precision serves
 Points = dict[int | str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Revisions in Postgres, by id."""
-
-    users: Mapping[str, int]
-    items: Mapping[str, int]
-
-
 def compare_qdrant(servers: Servers, wanted: Expected, rows: Rows, findings: Findings) -> None:
     """Note every difference. In full precision vectors must be equal, else nearly parallel."""
     with servers.database.transaction() as connection:
@@ -40,8 +33,8 @@ def compare_qdrant(servers: Servers, wanted: Expected, rows: Rows, findings: Fin
     for name, state, checkpoint in models:
         reference = Reference(Path(checkpoint), wanted, servers.settings.postgres.history_limit)
         comparison = _Comparison(servers, wanted, name, reference, findings)
-        comparison.users(rows.users)
-        comparison.items(rows.items)
+        comparison.users(rows)
+        comparison.items(rows)
         if state == "live":
             comparison.aliases()
 
@@ -56,21 +49,21 @@ class _Comparison:
     reference: Reference
     findings: Findings
 
-    def users(self, revisions: Mapping[str, int]) -> None:
+    def users(self, rows: Rows) -> None:
         points = self._points(self.servers.names.users(self.model))
-        ids = {user_id: point_id(user_id) for user_id in self.wanted.lives}
+        ids = {user_id: point_id(user_id) for user_id in self.wanted.lives.keys() - rows.reaped}
         self.findings.keys("user's point", _texts(points), _texts(ids.values()))
         limit = self.servers.settings.postgres.history_limit
         for user_id, id_ in ids.items():
             if id_ in points:
                 life = self.wanted.lives.get(user_id, Life())
                 payload = user_payload(self.servers.declaration, life, user_id, limit)
-                self._user(user_id, points[id_].payload, payload, revisions.get(user_id))
+                self._user(user_id, points[id_].payload, payload, rows.users.get(user_id))
         alive = [user_id for user_id in sorted(ids) if not self.wanted.lives[user_id].is_erased]
         self._vectors("user", {user_id: points.get(ids[user_id]) for user_id in alive})
         self._tombstones("user", [points.get(ids[user_id]) for user_id in ids.keys() - set(alive)])
 
-    def items(self, revisions: Mapping[str, int]) -> None:
+    def items(self, rows: Rows) -> None:
         points = self._points(self.servers.names.items(self.model))
         ids = {item_id: point_id(item_id) for item_id in self.wanted.items}
         self.findings.keys("item's point", _texts(points), _texts(ids.values()))
@@ -78,7 +71,7 @@ class _Comparison:
             if id_ in points:
                 item = self.wanted.items.get(item_id, ExpectedItem())
                 payload = item_payload(self.servers.declaration, item, item_id)
-                self._item(item_id, points[id_].payload, payload, revisions.get(item_id, 0))
+                self._item(item_id, points[id_].payload, payload, rows.items.get(item_id, 0))
         alive = [item_id for item_id in sorted(ids) if not self.wanted.items[item_id].is_removed]
         self._vectors("item", {item_id: points.get(ids[item_id]) for item_id in alive})
         self._tombstones("item", [points.get(ids[item_id]) for item_id in ids.keys() - set(alive)])

@@ -18,6 +18,9 @@ the outcome is anybody's, `Undetermined` is raised rather than something guessed
 letters with the key of a user who is erased in the same phase, for interactions within two hours of the
 log's retention, and for the popularity that users had who were erased: there bounds are checked.
 
+A tombstone may be reaped once it is 24 times `max_batch_age` old (rule 17): from then on an erased user may
+be gone without a trace but the erasure's hash, or still be there, but nothing in between.
+
 In another dtype than float32 all is compared as exactly but the vectors, whose cosine must be .999.
 """
 
@@ -31,7 +34,7 @@ import msgspec
 from faults.expected import Barrier, Expected, Partition, expected
 from faults.findings import Findings
 from faults.in_postgres import compare_postgres
-from faults.in_qdrant import Rows, compare_qdrant
+from faults.in_qdrant import compare_qdrant
 from faults.records import ends_and_committed, read_all
 from kindred.composition import Servers, contract, opened
 from kindred.settings import Settings
@@ -76,8 +79,7 @@ def what_must_be(servers: Servers, barriers: Sequence[Barrier] = ()) -> Expected
 def compared(servers: Servers, wanted: Expected) -> list[str]:
     """The same for what was worked out before."""
     findings = Findings()
-    users, items = compare_postgres(servers, wanted, findings)
-    compare_qdrant(servers, wanted, Rows(users, items), findings)
+    compare_qdrant(servers, wanted, compare_postgres(servers, wanted, findings), findings)
     left, _ = _left(servers)
     for each in left:
         findings.note("not done", each)

@@ -44,6 +44,16 @@ def test_it_names_each_thing_that_is_wrong_in_qdrant(healthy: Healthy) -> None:
         assert unnamed([line for _, line in spoiled.IN_QDRANT], healthy.differences()) == []
 
 
+def test_an_old_tombstone_may_be_reaped(healthy: Healthy) -> None:
+    gone = ["DELETE FROM app_user WHERE user_id = 'u2'"]
+    with (
+        changed_tables(healthy.servers.database, ["app_user"], gone),
+        changed_point(healthy.servers, "user", "u2", None, None),
+    ):
+        assert healthy.differences() != []
+        assert healthy.later().differences() == []
+
+
 def test_what_was_spoiled_above_was_mended_again(healthy: Healthy) -> None:
     assert healthy.differences() == []
 

@@ -43,9 +43,16 @@ class Sent:
 
 
 class Workload:
-    """A stream of records. `now_ms` gives the time, which they are dated by."""
+    """A stream of records. `now_ms` gives the time, which they are dated by.
 
-    def __init__(self, seed: int, users: int, items: int, partitions: int, now_ms: Callable[[], int]) -> None:
+    `item_changes`: weight of what happens to items, 1 for about one record in twelve. `greets`: the first
+    records are one of every user.
+    """
+
+    def __init__(
+        self, seed: int, users: int, items: int, partitions: int, now_ms: Callable[[], int], *,
+        item_changes: float = 1.0, greets: bool = False,
+    ) -> None:  # fmt: skip
         self._random = random.Random(seed)
         self._now_ms = now_ms
         self._partitions = partitions
@@ -58,16 +65,19 @@ class Workload:
         self._away_at_ms: dict[str, int] = {}  # who is erased, and has not come back for sure
         self._made = 0
         self._sent: list[Sent] = []
-        self._kinds: dict[Callable[[], Sent], int] = {
+        self._to_greet = names if greets else []
+        self._kinds: dict[Callable[[], Sent], float] = {
             self._click: 60, self._late_click: 10, self._again: 12, self._otherwise: 1, self._elsewhere: 2,
-            self._ahead: 1, self._profile: 5, self._item: 5, self._price: 2, self._removal: 1,
-            self._poison: 1,
+            self._ahead: 1, self._profile: 5, self._poison: 1,
+            self._item: 5 * item_changes, self._price: 2 * item_changes, self._removal: item_changes,
         }  # fmt: skip
 
     def records(self, number: int) -> list[Sent]:
         """The next ones of everything but erasures."""
-        kinds = self._random.choices([*self._kinds], [*self._kinds.values()], k=number)
-        return [self._remember(kind()) for kind in kinds]
+        greeted, self._to_greet = self._to_greet[:number], self._to_greet[number:]
+        first = [self._interaction(user, self._now_ms()) for user in greeted]
+        kinds = self._random.choices([*self._kinds], [*self._kinds.values()], k=number - len(first))
+        return [self._remember(each) for each in (*first, *(kind() for kind in kinds))]
 
     def erasures(self, number: int) -> list[Sent]:
         """Some go for good; some go and come back: nobody may hear of those until `came_back`."""

@@ -1,0 +1,96 @@
+"""Samples of a running cluster: memory of its workers, lag, sizes of the tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import psycopg
+
+from faults.cluster import Cluster
+from faults.traffic import Traffic
+
+INTERVAL_SECONDS = 5.0
+LAG = "SELECT sum(next_offset)::bigint, (SELECT count(*) FROM pending_sync) FROM synced_offset"
+# Partitions of the log count as one.
+TABLES = """
+SELECT regexp_replace(relname, '_(default|[0-9]+)$', '') AS name, sum(pg_total_relation_size(relid))::bigint,
+       sum(n_live_tup)::bigint, sum(n_dead_tup)::bigint
+FROM pg_stat_user_tables WHERE schemaname = current_schema() GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """As the statistics collector knows it: counts are estimates."""
+
+    total_bytes: int  # indexes and TOAST included
+    live_rows: int
+    dead_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`lag`: records that the broker has and Postgres has not. Resident memory in MB, by process id."""
+
+    at_seconds: float
+    phase: str
+    sent: int
+    lag: int
+    pending: int
+    memory_mb: dict[int, float]
+    tables: dict[str, Table]
+
+
+class Sampler:
+    """On a thread of its own, from `start` to `stop`; a sample is left out while Postgres is away."""
+
+    def __init__(self, made: Cluster, traffic: Traffic) -> None:
+        self.samples: list[Sample] = []
+        self.phase = ""
+        self._made = made
+        self._traffic = traffic
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def look(self) -> Sample:
+        """One sample now. Raises psycopg.Error."""
+        arrived = self._traffic.arrived
+        with self._made.superuser() as connection:
+            read, pending = connection.execute(LAG).fetchone() or (0, 0)
+            tables = {row[0]: Table(*row[1:]) for row in connection.execute(TABLES)}
+        return Sample(
+            time.monotonic() - self._began, self.phase, self._traffic.sent, max(0, arrived - (read or 0)),
+            pending, self._memory_mb(), tables,
+        )  # fmt: skip
+
+    def _memory_mb(self) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for worker in self._made.workers:
+            with suppress(psutil.NoSuchProcess):
+                if (pid := worker.pid) is not None:
+                    found[pid] = psutil.Process(pid).memory_info().rss / 1e6
+        return found
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_SECONDS):
+            with suppress(psycopg.Error):
+                self.samples.append(self.look())
+
+
+def of_process(samples: list[Sample], pid: int) -> tuple[list[float], list[float]]:
+    """Times and memory of one process."""
+    known: list[Any] = [(each.at_seconds, each.memory_mb[pid]) for each in samples if pid in each.memory_mb]
+    return [at for at, _ in known], [mb for _, mb in known]

@@ -1,0 +1,102 @@
+"""`make soak`: half an hour at 70 % of the highest rate with faults now and then, then a burst.
+
+    make soak ARGS="--minutes 30 --seed 7"
+
+First every user gets an event, and a backlog is worked off as fast as it goes: that is the highest rate,
+unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end records come
+ten times as fast as can be sustained; the backlog must go, and memory stay. Printed, and written to
+build/soak.json: the slope of memory with its noise, the lag that is left, what the tables have grown by, and
+what the oracle says. Producer, proxies and servers share the machine with the workers, so a rate means
+little elsewhere. The embedded broker keeps all records in memory, about 1 KB each, and the oracle reads
+them all, 2 KB each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from faults.breaking import Say
+from faults.chaos import FLOOR_IS_KNOWN
+from faults.cluster import cluster
+from faults.sampling import Sampler
+from faults.soak_phases import Plan, Result, Soak
+from faults.soak_report import report
+from faults.traffic import Traffic
+from faults.workload import Workload
+from running import eventually, one
+from servers.namespace import PARTITIONS
+
+# A usual installation, not one made to show faults soon.
+WORKER = {"batch_size": 2_000, "popularity_interval_seconds": 30.0, "max_batch_age_seconds": 60.0}
+
+
+def run(plan: Plan, folder: Path, say: Say) -> Result:
+    """All phases, one after another."""
+    with cluster(folder, plan.workers, **WORKER) as made:
+        eventually(lambda: one(made.direct, FLOOR_IS_KNOWN))
+        say(f"servers: {made.source}; {plan.workers} workers; seed {plan.seed}")
+        workload = Workload(
+            plan.seed, plan.users, plan.items, PARTITIONS, lambda: time.time_ns() // 1_000_000,
+            item_changes=0.02, greets=True,
+        )  # fmt: skip
+        traffic = Traffic(made.direct, workload, rate=0.0)
+        soak = Soak(plan, made, traffic, Sampler(made, traffic), Result(plan, made.source), say)
+        traffic.start()
+        soak.sampler.start()
+        try:
+            soak.run()
+        except BaseException:
+            traffic.abandon()
+            raise
+        finally:
+            soak.sampler.stop()
+    soak.result.samples = soak.sampler.samples
+    return soak.result
+
+
+def main() -> int:
+    options = _options()
+    folder = Path(options.logs)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    plan = Plan(
+        options.seed, 60 * options.minutes, options.users, options.items, options.workers, options.rate,
+        options.share, options.burst, options.gap,
+    )  # fmt: skip
+    try:
+        result = run(plan, folder, lambda text: print(text, flush=True))
+    except KeyboardInterrupt:
+        print("interrupted: everything was stopped")
+        return 130
+    Path(options.json).write_text(json.dumps(asdict(result), indent=1) + "\n")
+    print("\n".join(report(result)))
+    return 0 if result.is_good else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Half an hour under load; see the head of this file.")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--users", type=int, default=200_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=0.0, help="the highest rate; 0: measure it")
+    parser.add_argument("--share", type=float, default=0.7, help="of the highest rate, during the soak")
+    parser.add_argument("--burst", type=float, default=20.0, help="seconds at ten times the rate; 0: none")
+    parser.add_argument("--gap", type=float, default=60.0, help="mean seconds between faults")
+    parser.add_argument("--json", default="build/soak.json")
+    parser.add_argument("--logs", default="build/soak")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

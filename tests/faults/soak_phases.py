@@ -1,0 +1,179 @@
+"""The phases of a soak, one after another: load, calibrate, soak, burst, and the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from faults.breaking import Breaking, Say
+from faults.cluster import Cluster
+from faults.judging import judged
+from faults.sampling import Sample, Sampler, of_process
+from faults.schedule import Fault, Kind, schedule
+from faults.traffic import Traffic
+from faults.trend import Trend, trend
+from running import eventually
+
+CALIBRATION_EVENTS = 20_000
+FLAT_OUT = 50_000.0  # records a second: more than any producer here can make
+DRAIN_SECONDS = 1_800.0
+WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`rate`: the highest sustainable one, where it is known; 0: measure it."""
+
+    seed: int
+    seconds: float
+    users: int
+    items: int
+    workers: int
+    rate: float
+    share: float
+    burst_seconds: float
+    mean_gap_seconds: float
+
+
+@dataclass(slots=True)
+class Result:
+    """What was measured. Rates are records a second."""
+
+    plan: Plan
+    servers: dict[str, str]
+    highest_rate: float = 0.0
+    events: int = 0
+    faults: list[str] = field(default_factory=list)
+    memory: Trend | None = None
+    memory_at_burst_mb: tuple[float, float] = (0.0, 0.0)  # before, and the most until the backlog had gone
+    highest_lag: int = 0
+    burst_lag: int = 0
+    burst_worked_off_seconds: float = 0.0
+    lag_left: int = 0
+    settled_after_seconds: float = 0.0
+    differing: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing lost, nothing left, and memory flat."""
+        is_flat = self.memory is None or self.memory.is_within_noise
+        return is_flat and not self.lag_left and not self.differing
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """Carries a plan out and fills the result in."""
+
+    plan: Plan
+    made: Cluster
+    traffic: Traffic
+    sampler: Sampler
+    result: Result
+    say: Say
+
+    def run(self) -> None:
+        self._load()
+        self.result.highest_rate = self.plan.rate or self._calibrate()
+        self._soak()
+        self._burst()
+        self.traffic.stop()
+        self.result.events = self.traffic.sent - self.traffic.lost
+        self.result.lag_left = self.sampler.look().lag
+        self.result.settled_after_seconds, differing = judged(self.made, self.traffic.barriers, self.say)
+        self.result.differing += differing
+
+    def _load(self) -> None:
+        """One event of every user."""
+        self._begin("load")
+        self._send(self.plan.users)
+        self._drain()
+
+    def _calibrate(self) -> float:
+        """Records a second, of a backlog."""
+        self._begin("calibrate")
+        self._send(CALIBRATION_EVENTS)
+        before, began = self.sampler.look().lag, time.monotonic()
+        self._drain()
+        rate = before / (time.monotonic() - began)
+        self.say(f"highest rate: {rate:,.0f} records/s")
+        return rate
+
+    def _soak(self) -> None:
+        self._begin("soak")
+        rate = self.plan.share * self.result.highest_rate
+        self.say(f"{rate:,.0f} records/s for {self.plan.seconds / 60:g} minutes")
+        self.traffic.rate = rate
+        breaking = Breaking(self.made, threading.Event(), self.say, self._status)
+        breaking.run(self._faults(), self.plan.seconds)
+        self.traffic.rate = 0.0
+        self.result.faults = [str(fault) for fault in breaking.injected]
+        self.result.differing += breaking.wrong
+        self._drain()
+        samples = self._samples("soak")
+        self.result.highest_lag = max((each.lag for each in samples), default=0)
+        warm = samples[int(WARM_UP_SHARE * len(samples)) :]
+        if len(warm) >= 3:
+            self.result.memory = trend(*of_process(warm, self._first_worker))
+
+    def _faults(self) -> list[Fault]:
+        every = schedule(
+            self.plan.seed, self.plan.seconds, self.made.kinds,
+            workers=self.plan.workers, mean_gap_seconds=self.plan.mean_gap_seconds,
+        )  # fmt: skip
+        ends = {Kind.WORKER_KILLED, Kind.WORKER_LEAVES}
+        return [fault for fault in every if fault.kind not in ends or fault.which != 0]
+
+    def _burst(self) -> None:
+        """Ten times the highest rate, as far as the producer can."""
+        if not self.plan.burst_seconds:
+            return
+        before = self.sampler.look()
+        self._begin("burst")
+        self.traffic.rate = 10 * self.result.highest_rate
+        time.sleep(self.plan.burst_seconds)
+        self.traffic.rate = 0.0
+        self.result.burst_lag, began = self.sampler.look().lag, time.monotonic()
+        self.say(f"after {self.plan.burst_seconds:g} s the lag is {self.result.burst_lag:,}")
+        self._drain()
+        self.result.burst_worked_off_seconds = time.monotonic() - began
+        pid = self._first_worker
+        _, most = of_process([before, *self._samples("burst")], pid)
+        self.result.memory_at_burst_mb = (before.memory_mb[pid], max(most))
+
+    def _begin(self, phase: str) -> None:
+        self.sampler.phase = phase
+        self.say(f"{phase}:")
+
+    def _send(self, number: int) -> None:
+        """So many records as fast as the producer goes."""
+        end = self.traffic.sent + number
+        self.traffic.rate = FLAT_OUT
+        eventually(lambda: self.traffic.sent >= end, DRAIN_SECONDS)
+        self.traffic.rate = 0.0
+
+    def _drain(self) -> None:
+        """Until Postgres has read all there is, and nothing is pending."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (sample := self.sampler.look()).lag or sample.pending:
+            if time.monotonic() > deadline:
+                self.result.differing.append(f"after {DRAIN_SECONDS:g} s still behind: {self._status()}")
+                return
+            time.sleep(0.2)
+
+    def _status(self) -> str:
+        last = self.sampler.samples[-1] if self.sampler.samples else None
+        if last is None:
+            return "no sample yet"
+        memory = ", ".join(f"{mb:.0f}" for mb in last.memory_mb.values())
+        return f"{last.sent:,} events, lag {last.lag:,}, pending {last.pending:,}, memory {memory} MB"
+
+    def _samples(self, phase: str) -> list[Sample]:
+        return [each for each in self.sampler.samples if each.phase == phase]
+
+    @property
+    def _first_worker(self) -> int:
+        pid = self.made.workers[0].pid
+        assert pid is not None
+        return pid
