@@ -16,21 +16,11 @@ from faults.traffic import Traffic
 
 INTERVAL_SECONDS = 5.0
 LAG = "SELECT sum(next_offset)::bigint, (SELECT count(*) FROM pending_sync) FROM synced_offset"
-# Partitions of the log count as one.
+# Indexes and TOAST included; partitions of the log count as one.
 TABLES = """
-SELECT regexp_replace(relname, '_(default|[0-9]+)$', '') AS name, sum(pg_total_relation_size(relid))::bigint,
-       sum(n_live_tup)::bigint, sum(n_dead_tup)::bigint
+SELECT regexp_replace(relname, '_(default|[0-9]+)$', '') AS name, sum(pg_total_relation_size(relid)) / 1e6
 FROM pg_stat_user_tables WHERE schemaname = current_schema() GROUP BY 1
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """As the statistics collector knows it: counts are estimates."""
-
-    total_bytes: int  # indexes and TOAST included
-    live_rows: int
-    dead_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,7 @@ class Sample:
     lag: int
     pending: int
     memory_mb: dict[int, float]
-    tables: dict[str, Table]
+    table_mb: dict[str, float]
 
 
 class Sampler:
@@ -70,10 +60,10 @@ class Sampler:
         arrived = self._traffic.arrived
         with self._made.superuser() as connection:
             read, pending = connection.execute(LAG).fetchone() or (0, 0)
-            tables = {row[0]: Table(*row[1:]) for row in connection.execute(TABLES)}
+            table_mb = {name: float(mb) for name, mb in connection.execute(TABLES)}
         return Sample(
             time.monotonic() - self._began, self.phase, self._traffic.sent, max(0, arrived - (read or 0)),
-            pending, self._memory_mb(), tables,
+            pending, self._memory_mb(), table_mb,
         )  # fmt: skip
 
     def _memory_mb(self) -> dict[int, float]:

@@ -3,12 +3,12 @@
     make soak ARGS="--minutes 30 --seed 7"
 
 First every user gets an event, and a backlog is worked off as fast as it goes: that is the highest rate,
-unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end records come
-ten times as fast as can be sustained; the backlog must go, and memory stay. Printed, and written to
-build/soak.json: the slope of memory with its noise, the lag that is left, what the tables have grown by, and
-what the oracle says. Producer, proxies and servers share the machine with the workers, so a rate means
-little elsewhere. The embedded broker keeps all records in memory, about 1 KB each, and the oracle reads
-them all, 2 KB each.
+unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end comes what ten
+times that rate brings in some seconds, as fast as the producer can; the backlog must go, and memory stay.
+Printed, and written to build/soak.json: the slope of memory with its noise, the lag that is left, how the
+tables grow, and what the oracle says. Producer, proxies and servers share the machine with the workers, so a
+rate means little elsewhere. The embedded broker keeps all records in memory, about 1 KB each, and the oracle
+reads them all, 2 KB each.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ from faults.traffic import Traffic
 from faults.trend import Trend, trend
 from running import eventually
 
-CALIBRATION_EVENTS = 20_000
-FLAT_OUT = 50_000.0  # records a second: more than any producer here can make
+CALIBRATION_EVENTS = 60_000
 DRAIN_SECONDS = 1_800.0
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
 
@@ -48,8 +47,9 @@ class Result:
     memory: Trend | None = None
     memory_at_burst_mb: tuple[float, float] = (0.0, 0.0)  # before, and the most until the backlog had gone
     highest_lag: int = 0
-    burst_lag: int = 0
-    burst_worked_off_seconds: float = 0.0
+    burst_rate: float = 0.0  # that the producer reached
+    burst_lag: int = 0  # at most
+    burst_seconds: float = 0.0  # from its first record until the last was searchable
     lag_left: int = 0
     settled_after_seconds: float = 0.0
     differing: list[str] = field(default_factory=list)
@@ -87,16 +87,16 @@ class Soak:
     def _load(self) -> None:
         """One event of every user."""
         self._begin("load")
-        self._send(self.plan.users)
+        self.traffic.pile_up(self.plan.users)
         self._drain()
 
     def _calibrate(self) -> float:
-        """Records a second, of a backlog."""
+        """Records a second from the producer to searchable, as fast as all of it goes."""
         self._begin("calibrate")
-        self._send(CALIBRATION_EVENTS)
-        before, began = self.sampler.look().lag, time.monotonic()
+        began = time.monotonic()
+        self.traffic.pile_up(CALIBRATION_EVENTS)
         self._drain()
-        rate = before / (time.monotonic() - began)
+        rate = CALIBRATION_EVENTS / (time.monotonic() - began)
         self.say(f"highest rate: {rate:,.0f} records/s")
         return rate
 
@@ -126,37 +126,30 @@ class Soak:
         return [fault for fault in every if fault.kind not in ends or fault.which != 0]
 
     def _burst(self) -> None:
-        """Ten times the highest rate, as far as the producer can."""
+        """As many records as ten times the highest rate brings in so many seconds, as fast as they come."""
         if not self.plan.burst_seconds:
             return
         before = self.sampler.look()
         self._begin("burst")
-        self.traffic.rate = 10 * self.result.highest_rate
-        time.sleep(self.plan.burst_seconds)
-        self.traffic.rate = 0.0
-        self.result.burst_lag, began = self.sampler.look().lag, time.monotonic()
-        self.say(f"after {self.plan.burst_seconds:g} s the lag is {self.result.burst_lag:,}")
+        number, began = int(10 * self.result.highest_rate * self.plan.burst_seconds), time.monotonic()
+        self.traffic.pile_up(number)
+        eventually(lambda: not self.traffic.outstanding, DRAIN_SECONDS)
+        self.result.burst_rate = number / (time.monotonic() - began)
         self._drain()
-        self.result.burst_worked_off_seconds = time.monotonic() - began
-        pid = self._first_worker
-        _, most = of_process([before, *self._samples("burst")], pid)
+        self.result.burst_seconds = time.monotonic() - began
+        samples, pid = self._samples("burst"), self._first_worker
+        self.result.burst_lag = max((each.lag for each in samples), default=0)
+        _, most = of_process([before, *samples], pid)
         self.result.memory_at_burst_mb = (before.memory_mb[pid], max(most))
 
     def _begin(self, phase: str) -> None:
         self.sampler.phase = phase
         self.say(f"{phase}:")
 
-    def _send(self, number: int) -> None:
-        """So many records as fast as the producer goes."""
-        end = self.traffic.sent + number
-        self.traffic.rate = FLAT_OUT
-        eventually(lambda: self.traffic.sent >= end, DRAIN_SECONDS)
-        self.traffic.rate = 0.0
-
     def _drain(self) -> None:
-        """Until Postgres has read all there is, and nothing is pending."""
+        """Until all has been sent, Postgres has read it, and nothing is pending."""
         deadline = time.monotonic() + DRAIN_SECONDS
-        while (sample := self.sampler.look()).lag or sample.pending:
+        while self.traffic.outstanding or (sample := self.sampler.look()).lag or sample.pending:
             if time.monotonic() > deadline:
                 self.result.differing.append(f"after {DRAIN_SECONDS:g} s still behind: {self._status()}")
                 return

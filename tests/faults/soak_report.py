@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from faults.sampling import Table
 from faults.soak_phases import Result
 
-SMALL_BYTES = 300_000
+SMALL_MB = 0.5
 
 
 def report(result: Result) -> list[str]:
@@ -23,8 +22,8 @@ def report(result: Result) -> list[str]:
 def _memory(result: Result) -> list[str]:
     before, most = result.memory_at_burst_mb
     burst = (
-        f"burst: a lag of {result.burst_lag:,} was worked off in {result.burst_worked_off_seconds:.0f} s; "
-        f"memory was {before:.0f} MB before, {most:.0f} MB at most"
+        f"burst: records came at {result.burst_rate:,.0f}/s, the lag grew to {result.burst_lag:,} was "
+        f"gone after {result.burst_seconds:.0f} s; memory was {before:.0f} MB before, {most:.0f} MB at most"
     )
     slope = result.memory
     if slope is None:
@@ -38,23 +37,16 @@ def _memory(result: Result) -> list[str]:
 
 
 def _growth(result: Result) -> list[str]:
-    """Tables from the first sample of the soak to its last; the small ones only where they grew."""
+    """Tables with their indexes at the soak's start, middle and end, without the small ones."""
     samples = [each for each in result.samples if each.phase == "soak"]
     if not samples:
         return []
-    first, last = samples[0].tables, samples[-1].tables
+    looks = [each.table_mb for each in (samples[0], samples[len(samples) // 2], samples[-1])]
+    names = sorted({name for look in looks for name in look if look[name] > SMALL_MB})
     return [
-        _line(name, first[name], table)
-        for name, table in sorted(last.items())
-        if name in first and table.total_bytes > SMALL_BYTES
+        f"  {name:<18}" + " -> ".join(f"{look.get(name, 0.0):8.1f}" for look in looks) + " MB"
+        for name in names
     ]
-
-
-def _line(name: str, first: Table, last: Table) -> str:
-    return (
-        f"  {name:<18} {first.total_bytes / 1e6:8.1f} -> {last.total_bytes / 1e6:8.1f} MB, rows "
-        f"{first.live_rows:>9,} -> {last.live_rows:>9,}, dead {first.dead_rows:>8,} -> {last.dead_rows:>8,}"
-    )
 
 
 def _verdict(result: Result) -> str:

@@ -17,6 +17,7 @@ from kindred.settings import Settings
 
 TICK_SECONDS = 0.05
 FLUSH_SECONDS = 120.0
+MOST_A_TICK = 1_000  # of those asked for at once
 
 
 class Traffic:
@@ -34,6 +35,7 @@ class Traffic:
         self._workload = workload
         self._rounds = Rounds(workload, direct)
         self._ends: dict[Partition, int] = {}
+        self._piled_up = self._taken_off = 0  # records asked for at once, and those of them that were made
         self._waiting: deque[Sent] = deque()
         self._stop = threading.Event()
         self._flush_seconds = FLUSH_SECONDS
@@ -48,6 +50,16 @@ class Traffic:
     def arrived(self) -> int:
         """Records that the broker has."""
         return sum(self._ends.values())
+
+    @property
+    def outstanding(self) -> int:
+        """Records that the broker is yet to get, besides those of the rate."""
+        under_way = max(0, self.sent - self.lost - self.arrived)
+        return self._piled_up - self._taken_off + len(self._waiting) + under_way
+
+    def pile_up(self, number: int) -> None:
+        """So many records more, as fast as the producer goes."""
+        self._piled_up += number
 
     def start(self) -> None:
         self._thread.start()
@@ -86,13 +98,22 @@ class Traffic:
         while not self._stop.wait(TICK_SECONDS):
             now = time.monotonic()
             owed, last = owed + (now - last) * self.rate, now
-            self._waiting.extend(self._workload.records(int(owed)))
+            self._make(int(owed))
             owed -= int(owed)
+            if not self._waiting:
+                self._take_off(min(self._piled_up - self._taken_off, MOST_A_TICK))
             while self._waiting and self._send(producer, self._waiting[0]) is not None:
                 self._waiting.popleft()
             self._rounds.go_on(now, lambda sent: self._send(producer, sent), self._ends)
         if self._flush_seconds:
             producer.flush(timeout=self._flush_seconds)
+
+    def _take_off(self, number: int) -> None:
+        self._make(number)
+        self._taken_off += number
+
+    def _make(self, number: int) -> None:
+        self._waiting.extend(self._workload.records(number))
 
     def _send(self, producer: KafkaProducer, sent: Sent) -> Any:
         """Where it arrives, as a future; None where the client takes nothing more."""

@@ -56,10 +56,13 @@ class Workload:
         self._random = random.Random(seed)
         self._now_ms = now_ms
         self._partitions = partitions
+        self._item_changes = item_changes
         names = [*STRANGE_IDS, *(str(n) if n % 2 else f"user-{n}" for n in range(1_000, 1_000 + users))]
         self._returners = names[2::10]
         self._goers = names[3::10]
         self._users = [name for place, name in enumerate(names) if place % 10 not in {2, 3}]
+        self._all = self._users + self._goers + self._returners
+        self._without_returners = self._users + self._goers
         self._items = [*map(str, range(items)), *STRANGE_IDS]
         self._gone_at_ms: dict[str, int] = {}  # who is erased for good
         self._away_at_ms: dict[str, int] = {}  # who is erased, and has not come back for sure
@@ -75,7 +78,7 @@ class Workload:
     def records(self, number: int) -> list[Sent]:
         """The next ones of everything but erasures."""
         greeted, self._to_greet = self._to_greet[:number], self._to_greet[number:]
-        first = [self._interaction(user, self._now_ms()) for user in greeted]
+        first = [self._click(user) for user in greeted]
         kinds = self._random.choices([*self._kinds], [*self._kinds.values()], k=number - len(first))
         return [self._remember(each) for each in (*first, *(kind() for kind in kinds))]
 
@@ -96,8 +99,8 @@ class Workload:
         """Postgres holds the profiles that followed the last erasures."""
         self._away_at_ms.clear()
 
-    def _click(self) -> Sent:
-        user = self._user()
+    def _click(self, user: str | None = None) -> Sent:
+        user = self._user() if user is None else user
         away_ms = self._away_at_ms.get(user)
         at_ms = self._now_ms() if away_ms is None else away_ms - self._random.randrange(DAY_MS)
         return self._interaction(user, at_ms)
@@ -110,7 +113,7 @@ class Workload:
 
     def _ahead(self) -> Sent:
         """Of a producer whose clock is ahead, within what is allowed."""
-        return self._interaction(self._random.choice(self._users + self._goers), self._now_ms() + 200_000)
+        return self._interaction(self._random.choice(self._without_returners), self._now_ms() + 200_000)
 
     def _elsewhere(self) -> Sent:
         """On any partition, as by a producer with another partitioner."""
@@ -158,13 +161,16 @@ class Workload:
         return Sent("items", self._random.choice(self._items).encode(), None, self._now_ms() - ago_ms)
 
     def _poison(self) -> Sent:
-        found = self._random.choice(poison(self._now_ms()))
+        kinds = poison(self._now_ms())
+        # As rare among items as elsewhere, or the breaker would take the topic for broken.
+        weights = [self._item_changes if each.topic == "items" else 1.0 for each in kinds]
+        [found] = self._random.choices(kinds, weights)
         return Sent(found.topic, found.key, found.value)
 
     def _user(self) -> str:
         if self._random.random() < 0.25:
             return self._users[self._random.randrange(HOT_USERS)]
-        return self._random.choice(self._users + self._goers + self._returners)
+        return self._random.choice(self._all)
 
     def _interaction(self, user: str, at_ms: int) -> Sent:
         self._made += 1

@@ -18,6 +18,7 @@ from kindred.vectors.collections import CollectionNames, ensure_collections, liv
 from kindred.vectors.connection import connect
 from kindred.vectors.ids import point_id
 from kindred.vectors.index import Index
+from kindred.vectors.requests import MOST_OPERATIONS
 
 
 @pytest.fixture
@@ -203,6 +204,17 @@ def test_popularity_is_written_whatever_the_revision(shop: Shop) -> None:
     items = shop.names.items(MODEL)
     written = [(shop.payload(items, point_id(item)) or {})["popularity"] for item in ["1", "film-2", "3"]]
     assert written == [7.25, 7.25, 0.0]
+
+
+def test_counts_have_three_digits_and_more_than_one_request_takes_all_arrive(shop: Shop) -> None:
+    number = 2 * MOST_OPERATIONS + 10
+    films = [film(str(each), "Heat", [], 1995, 0.0) for each in range(number)]
+    shop.index.write_items(MODEL, films, unit([[1, 0, 0, 0]] * number), revision=5)
+    shop.index.write_popularity(MODEL, {str(each): 0.001 * 1.01**each for each in range(number)})
+    points = shop.client.retrieve(shop.names.items(MODEL), range(number), with_payload=["popularity"])
+    written = {point.id: (point.payload or {})["popularity"] for point in points}
+    assert len({*written.values()}) > 2 * MOST_OPERATIONS
+    assert written == {each: float(f"{0.001 * 1.01**each:.3g}") for each in range(number)}
 
 
 def test_highest_revision_looks_at_users_items_and_tombstones(shop: Shop) -> None:

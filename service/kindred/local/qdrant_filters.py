@@ -48,7 +48,7 @@ def _passing(collection: LocalCollection, condition: models.Condition, candidate
     if isinstance(condition, models.Filter):
         return matching(collection, condition, candidates)
     if isinstance(condition, models.HasIdCondition):
-        return np.intersect1d(candidates, _indexes(collection, condition.has_id))
+        return _among(candidates, np.unique(_indexes(collection, condition.has_id)))
     if _is_equality(condition):
         return _equal(collection, condition.key, condition.match.value, candidates)  # type: ignore[union-attr]
     test = _value_test(condition)
@@ -56,6 +56,14 @@ def _passing(collection: LocalCollection, condition: models.Condition, candidate
         return _keep(candidates, lambda idx: _slow_condition(collection, condition, idx))
     key, payloads = condition.key, collection.payload  # type: ignore[union-attr]
     return _keep(candidates, lambda idx: _any_value(test, payloads[idx].get(key)))
+
+
+def _among(candidates: Candidates, few: Candidates) -> Candidates:
+    """Those of `few` that are candidates; both ascending."""
+    if not len(candidates):
+        return candidates
+    places = np.minimum(np.searchsorted(candidates, few), len(candidates) - 1)
+    return few[candidates[places] == few]
 
 
 def _is_equality(condition: models.Condition) -> bool:

@@ -128,8 +128,8 @@ def _loss_curve(epochs: list[Epoch]) -> Figure:
     numbers = [each.epoch for each in epochs]
     marker = "o" if len(epochs) < 30 else ""
     losses = [math.nan if each.loss is None else each.loss for each in epochs]
-    loss.plot(numbers, losses, marker, ls="-", color=BLUE)
-    quality.plot(numbers, [each.ndcg_at_10 for each in epochs], marker, ls="-", color=ORANGE)
+    loss.plot(numbers, losses, marker=marker, color=BLUE)
+    quality.plot(numbers, [each.ndcg_at_10 for each in epochs], marker=marker, color=ORANGE)
     best = max(epochs, key=lambda each: each.ndcg_at_10)
     quality.annotate(
         f"best: {best.ndcg_at_10:.4f}",

@@ -102,8 +102,8 @@ class Index:
         """Write decayed counts by item id. Unfenced, for a count has no revision: the last one wins."""
         points: dict[float, list[int | str]] = defaultdict(list)
         for item_id, count in popularity.items():
-            # Rounded so that items of equal count share one operation.
-            points[round(count, 3)].append(point_id(item_id))
+            # To three digits, so that items of about equal count share one operation.
+            points[float(f"{count:.3g}")].append(point_id(item_id))
         self._set_payloads(
             self._names.items(model),
             (

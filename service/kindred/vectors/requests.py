@@ -7,11 +7,15 @@ key, timeouts and errors.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from qdrant_client import QdrantClient
+
+# The server applies them one after another; a request of many outlasts a timeout and keeps others waiting.
+MOST_OPERATIONS = 256
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,17 +46,20 @@ def batch_update(
     client: QdrantClient, collection: str, operations: Iterable[Mapping[str, Any]], max_request_bytes: int
 ) -> None:
     """Apply update operations in order."""
-    for slice_ in cut(map(_encode, operations), max_request_bytes):
+    for slice_ in cut(map(_encode, operations), max_request_bytes, MOST_OPERATIONS):
         body = b'{"operations":[%b]}' % b",".join(slice_)
         _send(client, "POST", f"/collections/{collection}/points/batch", body)
 
 
-def cut(parts: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
-    """Cut into runs of at most `max_bytes`; a part that is larger goes alone, for the server to refuse."""
+def cut(parts: Iterable[bytes], max_bytes: int, most: int = sys.maxsize) -> Iterator[list[bytes]]:
+    """Cut into runs of at most `most` parts and `max_bytes`.
+
+    A part that is larger goes alone, for the server to refuse.
+    """
     run: list[bytes] = []
     size = 0
     for part in parts:
-        if run and size + len(part) > max_bytes:
+        if len(run) == most or (run and size + len(part) > max_bytes):
             yield run
             run, size = [], 0
         run.append(part)
