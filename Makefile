@@ -59,6 +59,10 @@ quality: $(STAMP)  ## train on MovieLens-1M and rank each user's last film; writ
 chaos: $(STAMP)  ## kill, freeze and cut off workers and servers at random; equal in the end? (ARGS="--minutes 10 --seed 7")
 	$(THREADS) $(BIN)/python tests/faults/chaos.py $(ARGS)
 
+.PHONY: soak
+soak: $(STAMP)  ## half an hour at 70 % of the highest rate with faults now and then, then a burst (ARGS="--minutes 30 --seed 7")
+	$(THREADS) $(BIN)/python tests/faults/soak.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(STAMP)  ## a million inputs for decode and checkpoints, guided by coverage (ARGS="--runs N --target T --seed S")
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'

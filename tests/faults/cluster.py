@@ -19,7 +19,8 @@ import psycopg
 from faults.schedule import THROUGH_PROXIES, Kind
 from faults.worker_place import Worker
 from http_faults import HttpFaults, http_faults
-from kindred.local import broker, postgres, qdrant
+from kindred.local import broker, postgres
+from kindred.local import qdrant as embedded_qdrant
 from kindred.local.processes import accepts_connections, free_port
 from kindred.local.server import Server
 from kindred.local.servers import temporary_folder
@@ -93,7 +94,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int, **worker: Any) -> Iterator[Cluster]:
+def cluster(folder: Path, workers: int, qdrant: dict[str, Any] = QDRANT, **worker: Any) -> Iterator[Cluster]:
     """All of it at work; stopped at the end, in whatever state it is. Workers' logs go to `folder`."""
     with ExitStack() as stack:
         servers: dict[str, Restartable] = {}
@@ -105,7 +106,9 @@ def cluster(folder: Path, workers: int, **worker: Any) -> Iterator[Cluster]:
         postgres_proxy = stack.enter_context(proxied(postgres_url))
         http = stack.enter_context(http_faults(qdrant_url))
         qdrant_proxy = stack.enter_context(proxied(http.url))
-        prepared = prepare(_through(direct, postgres_proxy.url, qdrant_proxy.url), folder, **WORKER | worker)
+        prepared = prepare(
+            _through(direct, postgres_proxy.url, qdrant_proxy.url, qdrant), folder, **WORKER | worker
+        )
         direct = direct.model_copy(update={"checkpoint": prepared.checkpoint, "worker": prepared.worker})
         places = [Worker(prepared, folder / f"worker-{place}.log") for place in range(workers + 1)]
         made = Cluster(
@@ -117,12 +120,12 @@ def cluster(folder: Path, workers: int, **worker: Any) -> Iterator[Cluster]:
         yield made
 
 
-def _through(direct: Settings, postgres_url: str, qdrant_url: str) -> Settings:
+def _through(direct: Settings, postgres_url: str, qdrant_url: str, qdrant: dict[str, Any]) -> Settings:
     return direct.model_copy(
         update={
             "kafka": direct.kafka.model_copy(update=KAFKA),
             "postgres": direct.postgres.model_copy(update={"url": postgres_url, **POSTGRES}),
-            "qdrant": direct.qdrant.model_copy(update={"url": qdrant_url, **QDRANT}),
+            "qdrant": direct.qdrant.model_copy(update={"url": qdrant_url, **qdrant}),
         }
     )
 
@@ -187,6 +190,6 @@ def _qdrant(servers: dict[str, Restartable], source: dict[str, str]) -> Iterator
         yield url
         return
     source["qdrant"] = "embedded (local mode)"
-    with temporary_folder() as folder, qdrant.launch(folder) as server, restartable(server) as held:
+    with temporary_folder() as folder, embedded_qdrant.launch(folder) as server, restartable(server) as held:
         servers["qdrant"] = held
         yield server.address

@@ -2,7 +2,7 @@
 
     make soak ARGS="--minutes 30 --seed 7"
 
-First every user gets an event, and a backlog is worked off as fast as it goes: that is the highest rate,
+First every user gets some events, and a backlog is worked off as fast as it goes: that is the highest rate,
 unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end comes what ten
 times that rate brings in some seconds, as fast as the producer can; the backlog must go, and memory stay.
 Printed, and written to build/soak.json: the slope of memory with its noise, the lag that is left, how the
@@ -28,25 +28,26 @@ from faults.breaking import Say
 from faults.chaos import FLOOR_IS_KNOWN
 from faults.cluster import cluster
 from faults.sampling import Sampler
-from faults.soak_phases import Plan, Result, Soak
+from faults.soak_phases import GREETINGS, Plan, Result, Soak
 from faults.soak_report import report
 from faults.traffic import Traffic
 from faults.workload import Workload
 from running import eventually, one
 from servers.namespace import PARTITIONS
 
-# A usual installation, not one made to show faults soon.
+# A usual installation, not one made to show faults soon: its Qdrant is Python, and may take seconds.
+QDRANT = {"timeout_seconds": 10.0}
 WORKER = {"batch_size": 2_000, "popularity_interval_seconds": 30.0, "max_batch_age_seconds": 60.0}
 
 
 def run(plan: Plan, folder: Path, say: Say) -> Result:
     """All phases, one after another."""
-    with cluster(folder, plan.workers, **WORKER) as made:
+    with cluster(folder, plan.workers, QDRANT, **WORKER) as made:
         eventually(lambda: one(made.direct, FLOOR_IS_KNOWN))
         say(f"servers: {made.source}; {plan.workers} workers; seed {plan.seed}")
         workload = Workload(
             plan.seed, plan.users, plan.items, PARTITIONS, lambda: time.time_ns() // 1_000_000,
-            item_changes=0.02, greets=True,
+            item_changes=0.02, greets=GREETINGS,
         )  # fmt: skip
         traffic = Traffic(made.direct, workload, rate=0.0)
         soak = Soak(plan, made, traffic, Sampler(made, traffic), Result(plan, made.source), say)

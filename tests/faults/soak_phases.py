@@ -15,6 +15,7 @@ from faults.traffic import Traffic
 from faults.trend import Trend, trend
 from running import eventually
 
+GREETINGS = 3  # events of every user before the highest rate is measured
 CALIBRATION_EVENTS = 60_000
 DRAIN_SECONDS = 1_800.0
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
@@ -85,9 +86,9 @@ class Soak:
         self.result.differing += differing
 
     def _load(self) -> None:
-        """One event of every user."""
+        """The first events of every user."""
         self._begin("load")
-        self.traffic.pile_up(self.plan.users)
+        self.traffic.pile_up(GREETINGS * self.plan.users)
         self._drain()
 
     def _calibrate(self) -> float:

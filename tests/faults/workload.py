@@ -45,13 +45,13 @@ class Sent:
 class Workload:
     """A stream of records. `now_ms` gives the time, which they are dated by.
 
-    `item_changes`: weight of what happens to items, 1 for about one record in twelve. `greets`: the first
-    records are one of every user.
+    `item_changes`: weight of what happens to items, 1 for about one record in twelve. `greets`: every user
+    gets so many events first.
     """
 
     def __init__(
         self, seed: int, users: int, items: int, partitions: int, now_ms: Callable[[], int], *,
-        item_changes: float = 1.0, greets: bool = False,
+        item_changes: float = 1.0, greets: int = 0,
     ) -> None:  # fmt: skip
         self._random = random.Random(seed)
         self._now_ms = now_ms
@@ -68,7 +68,7 @@ class Workload:
         self._away_at_ms: dict[str, int] = {}  # who is erased, and has not come back for sure
         self._made = 0
         self._sent: list[Sent] = []
-        self._to_greet = names if greets else []
+        self._to_greet = names * greets
         self._kinds: dict[Callable[[], Sent], float] = {
             self._click: 60, self._late_click: 10, self._again: 12, self._otherwise: 1, self._elsewhere: 2,
             self._ahead: 1, self._profile: 5, self._poison: 1,

@@ -92,6 +92,10 @@ def _key(settings: QdrantSettings, place: str) -> str | None:
     return key
 
 
+class TooSlow(Outage):
+    """Qdrant was there, and had not answered in time."""
+
+
 @contextmanager
 def translated_errors(missing: KindredError | None = None) -> Iterator[None]:
     """Raise Kindred's errors for the client's: Outage, CollectionGone or Misconfigured.
@@ -116,7 +120,8 @@ def _transport_error(source: Exception) -> KindredError:
     if failure := tls_failure(source, _SERVER):
         return failure
     if isinstance(source, httpx.TransportError) and not isinstance(source, httpx.UnsupportedProtocol):
-        return Outage("qdrant", f"{type(source).__name__}: {source}")
+        kind = TooSlow if isinstance(source, httpx.ReadTimeout | httpx.WriteTimeout) else Outage
+        return kind("qdrant", f"{type(source).__name__}: {source}")
     return Misconfigured(f"KINDRED_QDRANT__URL does not lead to a Qdrant server of a known version: {source}")
 
 

@@ -23,6 +23,7 @@ from kindred.vectors.ids import point_id, point_ids
 from kindred.vectors.names import CollectionNames
 from kindred.vectors.payloads import Payload, item_payload, payload_fields, tombstone, user_payloads
 from kindred.vectors.points import Points
+from kindred.vectors.request_size import RequestSize
 
 _IDS_IN_ONE_FILTER = 1_000
 _ERASED = {"key": "erased", "match": {"value": True}}
@@ -44,7 +45,7 @@ class Index:
         self._client = client
         self._names = names
         self._declaration = declaration
-        self._max_request_bytes = max_request_bytes
+        self._request_size = RequestSize(max_request_bytes)
         self.points = Points(client, names)
 
     def write_users(
@@ -132,8 +133,8 @@ class Index:
                 point_ids(external_ids), vectors.tolist(), payloads, strict=True
             )
         }
-        with translated_errors():
-            requests.upsert(self._client, collection, points, revision, self._max_request_bytes)
+        with self._request_size.tried(), translated_errors():
+            requests.upsert(self._client, collection, points, revision, self._request_size.bytes)
 
     def _upsert_tombstones(
         self, collection: str, id_field: str, external_ids: Sequence[str], revision: int,
@@ -147,12 +148,12 @@ class Index:
             }
             for external_id, time_us in zip_longest(external_ids, erased_at_us)
         }
-        with translated_errors():
-            requests.upsert(self._client, collection, points, revision, self._max_request_bytes)
+        with self._request_size.tried(), translated_errors():
+            requests.upsert(self._client, collection, points, revision, self._request_size.bytes)
 
     def _set_payloads(self, collection: str, operations: Iterable[Payload]) -> None:
-        with translated_errors():
-            requests.batch_update(self._client, collection, operations, self._max_request_bytes)
+        with self._request_size.tried(), translated_errors():
+            requests.batch_update(self._client, collection, operations, self._request_size.bytes)
 
     def _highest(self, collection: str) -> int:
         newest_first = models.OrderBy(key="revision", direction=models.Direction.DESC)
