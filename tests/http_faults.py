@@ -51,11 +51,18 @@ class AnswersLate:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswersSlowly:
+    """The larger a request, the longer it waits."""
+
+    bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class LosesReply:
     """Qdrant applies it, and the connection ends without an answer."""
 
 
-Fault = Answers | AnswersLate | LosesReply
+Fault = Answers | AnswersLate | AnswersSlowly | LosesReply
 
 
 @dataclass(slots=True)
@@ -161,6 +168,8 @@ def _handler(faults: HttpFaults) -> type[BaseHTTPRequestHandler]:
                 return self._answer(fault.status, fault.body, fault.retry_after)
             if isinstance(fault, AnswersLate):
                 time.sleep(fault.seconds)
+            if isinstance(fault, AnswersSlowly):
+                time.sleep(len(body) / fault.bytes_per_second)
             status, reply = self._ask(body)
             if isinstance(fault, LosesReply):
                 self.close_connection = True

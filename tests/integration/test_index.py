@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from catalogue import DIMENSION, MODEL, WATCHED_US, Shop, empty_shop, fill, film, films, histories, unit
+from http_faults import AnswersSlowly, http_faults
 from kindred.errors import CollectionGone, Misconfigured, ModelMismatch, Outage
 from kindred.settings import QdrantSettings
 from kindred.vectors.collections import CollectionNames, ensure_collections, live_model, point_aliases
@@ -152,6 +155,31 @@ def test_requests_are_cut_by_bytes_and_nothing_is_lost(shop: Shop) -> None:
     )
     assert shop.client.count(shop.names.users(MODEL)).count == 100
     assert shop.payload(shop.names.users(MODEL), 99) is not None
+
+
+def test_a_server_that_is_too_slow_for_a_batch_gets_it_in_smaller_parts(shop: Shop, qdrant_url: str) -> None:
+    number = 2_000
+    with http_faults(qdrant_url) as proxy, closing(connect(impatient(proxy.url))) as client:
+        proxy.fail(AnswersSlowly(bytes_per_second=200_000))
+        index = Index(client, shop.names, shop.declaration, max_request_bytes=500_000)
+        for attempt in itertools.count(1):
+            with suppress(Outage):
+                index.write_users(
+                    MODEL,
+                    histories([str(each) for each in range(number)], [1] * number, ["DE"] * number),
+                    unit([[1, each, 0, 0] for each in range(number)]),
+                    [[1]] * number,
+                    5,
+                    WATCHED_US,
+                )
+                break
+            assert attempt < 6
+    assert attempt > 1
+    assert shop.client.count(shop.names.users(MODEL)).count == number
+
+
+def impatient(url: str) -> QdrantSettings:
+    return QdrantSettings(url=url, timeout_seconds=1.0)
 
 
 def test_payload_fields_are_written_without_touching_the_vector(shop: Shop) -> None:

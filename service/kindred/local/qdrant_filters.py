@@ -63,7 +63,8 @@ def _among(candidates: Candidates, few: Candidates) -> Candidates:
     if not len(candidates):
         return candidates
     places = np.minimum(np.searchsorted(candidates, few), len(candidates) - 1)
-    return few[candidates[places] == few]
+    found: Candidates = few[candidates[places] == few]
+    return found
 
 
 def _is_equality(condition: models.Condition) -> bool:

@@ -50,10 +50,28 @@ def test_pods_run_without_any_right(pod: str) -> None:
 
 
 @pytest.mark.parametrize("pod", PODS)
-def test_settings_and_secrets_come_from_the_manifests(pod: str) -> None:
+def test_settings_come_from_the_manifests(pod: str) -> None:
     sources = PODS[pod]["spec"]["containers"][0]["envFrom"]
     assert sources[0]["configMapRef"]["name"] == MANIFESTS["configuration.yaml"]["metadata"]["name"]
-    assert sources[1]["secretRef"]["name"] == MANIFESTS["secret.yaml.example"]["metadata"]["name"]
+
+
+def test_the_worker_has_its_own_role_and_no_other_secret() -> None:
+    container = WORKER["spec"]["containers"][0]
+    secrets = [each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each]
+    assert secrets == [MANIFESTS["secret.yaml.example"]["metadata"]["name"]]
+    assert "env" not in container
+    data = MANIFESTS["configuration.yaml"]["data"]
+    assert f"//{data['KINDRED_POSTGRES__WORKER_ROLE']}@" in data["KINDRED_POSTGRES__URL"]
+
+
+def test_the_migration_is_the_owners() -> None:
+    url, password = MIGRATION["spec"]["containers"][0]["env"]
+    assert url["name"] == "KINDRED_POSTGRES__URL"
+    assert "//kindred_owner@" in url["value"]
+    assert password["name"] == "KINDRED_POSTGRES__PASSWORD"
+    source, owner = password["valueFrom"]["secretKeyRef"], MANIFESTS["owner-secret.yaml.example"]
+    assert source["name"] == owner["metadata"]["name"]
+    assert source["key"] in owner["stringData"]
 
 
 def test_every_setting_is_one_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
