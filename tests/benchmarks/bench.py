@@ -22,6 +22,7 @@ import naive
 from rich.console import Console
 from rich.table import Table
 
+from kindred.settings import Settings
 from servers.ladder import first_of
 from servers.namespace import fresh_namespace
 from servers.sources import kafka, postgres, qdrant
@@ -37,29 +38,39 @@ def main() -> None:
             stack.enter_context(first_of(choice(), lambda source, _, name=name: taken.update({name: source})))
             for name, choice in (("kafka", kafka), ("postgres", postgres), ("qdrant", qdrant))
         ]
-        settings = stack.enter_context(fresh_namespace(*addresses))
+        settings = _reading(stack.enter_context(fresh_namespace(*addresses)), options.max_length)
         console.print(f"servers: {taken}")
         figures = run(settings, options)
     report(figures | {"servers": taken}, Path(options.out))
 
 
-def run(settings: Any, options: argparse.Namespace) -> dict[str, Any]:
+def run(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     """All measurements, in an order in which none disturbs the next."""
-    ready = load.prepare(settings, options.users, options.items, console)
-    figures: dict[str, Any] = {"users": options.users, "items": options.items}
+    ready = load.prepare(settings, options.users, options.items, options.max_length, console)
+    figures: dict[str, Any] = {"users": options.users, "items": options.items, "length": options.max_length}
     figures["users_embedded_per_second"] = measure.embedded_per_second(ready, console)
     events = load.Events(options.users, options.items)
     with measure.worker(ready) as worker:
         figures["backfill_points_per_second"] = worker.wait_for_backfill(
             options.users + options.items, console
         )
-        figures |= worker.freshness(events, 1_000, options.freshness_seconds, console)
+        if not options.quick:
+            figures |= worker.freshness(events, 1_000, options.freshness_seconds, console)
     figures |= measure.sustained(ready, events, options.events, console)
+    if options.quick:
+        return figures
     figures |= measure.burst(ready, events, console)
     figures |= measure.without_qdrant(ready, events, options.events, console)
     figures["naive_events_per_second"] = naive.events_per_second(ready, events, options.naive_events, console)
     figures["ratio"] = figures["events_per_second"] / figures["naive_events_per_second"]
     return figures
+
+
+def _reading(settings: Settings, max_length: int) -> Settings:
+    """A worker keeps at least what its tower reads."""
+    kept = max(settings.postgres.history_limit, max_length)
+    postgres = settings.postgres.model_copy(update={"history_limit": kept})
+    return settings.model_copy(update={"postgres": postgres})
 
 
 def report(figures: dict[str, Any], path: Path) -> None:
@@ -82,6 +93,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--events", type=int, default=60_000, help="of the sustained measurement")
+    parser.add_argument("--max-length", type=int, default=50, help="L: interactions that the tower reads")
+    parser.add_argument("--quick", action="store_true", help="the tower alone and the sustained rate only")
     parser.add_argument("--freshness-seconds", type=int, default=20)
     parser.add_argument("--naive-events", type=int, default=300)
     parser.add_argument("--out", default="build/bench.json")

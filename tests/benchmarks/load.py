@@ -18,11 +18,11 @@ from kindred.composition import history_store, opened
 from kindred.declaration import load
 from kindred.embedding import checkpoint
 from kindred.embedding.model import untrained
+from kindred.embedding.options import TowerOptions
 from kindred.events.access import client_options
 from kindred.history.migrate import migrate
 from kindred.settings import Settings
 
-WINDOW = 100
 GENRES = ["Drama", "Comedy", "Action", "Horror", "Romance", "Thriller", "Western", "Noir"]
 START_S = 1_790_000_000
 
@@ -45,12 +45,17 @@ FROM generate_series(%(first)s::int, %(last)s::int) u CROSS JOIN LATERAL (
 """
 
 
-def prepare(settings: Settings, users: int, items: int, console: Console) -> Settings:
-    """Fill Postgres, save a model, and return settings that name it."""
+def prepare(settings: Settings, users: int, items: int, max_length: int, console: Console) -> Settings:
+    """Fill Postgres, save a model that reads `max_length` interactions, and return settings that name it."""
     began = time.perf_counter()
     attributes = {str(number): film(number) for number in range(1, items + 1)}
     directory = Path(tempfile.mkdtemp(prefix="kindred-bench-")) / "model"
-    model = untrained(load(), items=attributes, profiles=[{"country": "DE", "age_group": "25-34"}])
+    model = untrained(
+        load(),
+        items=attributes,
+        profiles=[{"country": "DE", "age_group": "25-34"}],
+        options=TowerOptions(max_length=max_length),
+    )
     checkpoint.save(model, directory, now=datetime.now(UTC))
     settings = settings.model_copy(update={"checkpoint": directory})
     with opened(settings) as servers:
@@ -64,7 +69,8 @@ def prepare(settings: Settings, users: int, items: int, console: Console) -> Set
             with servers.database.transaction() as connection:
                 connection.execute("SET LOCAL statement_timeout = 0")
                 last = min(first + 9_999, users)
-                fill = {"first": first, "last": last, "items": items, "window": WINDOW, "start": START_S}
+                window = settings.postgres.history_limit
+                fill = {"first": first, "last": last, "items": items, "window": window, "start": START_S}
                 connection.execute(FILL_USERS, fill)
         with servers.database.dedicated() as connection:
             connection.execute("VACUUM ANALYZE app_user")

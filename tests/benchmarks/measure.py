@@ -128,6 +128,7 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "KINDRED_KAFKA__SESSION_TIMEOUT_MS": str(settings.kafka.session_timeout_ms),
         "KINDRED_KAFKA__FETCH_MAX_WAIT_MS": str(settings.kafka.fetch_max_wait_ms),
         "KINDRED_POSTGRES__URL": settings.postgres.url,
+        "KINDRED_POSTGRES__HISTORY_LIMIT": str(settings.postgres.history_limit),
         "KINDRED_QDRANT__URL": settings.qdrant.url,
         "KINDRED_WORKER__HTTP_HOST": "127.0.0.1",
         "KINDRED_WORKER__HTTP_PORT": str(port),
@@ -174,16 +175,16 @@ def embedded_per_second(settings: Settings, console: Console, users: int = 4_000
     )
     items = [Item(n, str(n), None, load.film(n), False, 1, 0.0) for n in range(1, 10_001)]
     embedder.update_items(items)
-    generator = np.random.default_rng(1)
+    generator, window = np.random.default_rng(1), settings.postgres.history_limit
     histories = Histories(
         user_ids=[str(number) for number in range(users)],
         profiles=[{"country": "DE"}] * users,
-        offsets=np.arange(users + 1, dtype=np.int64) * load.WINDOW,
-        items=generator.integers(1, 10_001, users * load.WINDOW).astype(np.int32),
-        types=np.ones(users * load.WINDOW, np.int16),
-        times_us=np.sort(generator.integers(0, 10**15, (users, load.WINDOW)), axis=1).ravel(),
+        offsets=np.arange(users + 1, dtype=np.int64) * window,
+        items=generator.integers(1, 10_001, users * window).astype(np.int32),
+        types=np.ones(users * window, np.int16),
+        times_us=np.sort(generator.integers(0, 10**15, (users, window)), axis=1).ravel(),
         type_names=["", "watch"],
-        history_lengths=[load.WINDOW] * users,
+        history_lengths=[window] * users,
     )
     embedder.embed(histories)
     began = time.perf_counter()

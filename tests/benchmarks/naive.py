@@ -18,6 +18,7 @@ from kindred.events.access import client_options
 from kindred.history.window import Histories, Item
 from kindred.settings import Settings
 
+KEPT = 100  # interactions of a user
 SELECT = "SELECT history_items, history_at FROM app_user WHERE user_id = %s FOR UPDATE"
 UPDATE = "UPDATE app_user SET history_items = %s, history_at = %s WHERE user_id = %s"
 
@@ -63,8 +64,8 @@ def _one(
     users: str,
 ) -> None:
     row = connection.execute(SELECT, [event["user_id"]]).fetchone() or ([], [])
-    items = [*row[0], int(event["item_id"])][-load.WINDOW :]
-    at = [*row[1], np.datetime64(event["occurred_at"], "ms").item().astimezone()][-load.WINDOW :]
+    items = [*row[0], int(event["item_id"])][-KEPT:]
+    at = [*row[1], np.datetime64(event["occurred_at"], "ms").item().astimezone()][-KEPT:]
     connection.execute(UPDATE, [items, at, event["user_id"]])
     connection.commit()
     vector = embedder.embed(_history(event["user_id"], items, at))[0]
