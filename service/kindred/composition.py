@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 from qdrant_client import QdrantClient
 
 from kindred import declaration as declarations
@@ -103,8 +104,9 @@ def syncer(servers: Servers, history: HistoryStore, fleet: Fleet, breaker_: Brea
     fleet.update_items(known)
     seen.update_items(known)
     worker = servers.settings.worker
+    decodes_by = contract(servers.settings, servers.declaration)
     return Syncer(
-        contract(servers.settings, servers.declaration),
+        msgspec.structs.replace(decodes_by, floor_us=history.floor_us()),
         breaker_ or breaker(servers.settings),
         history,
         fleet,

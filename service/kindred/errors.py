@@ -42,11 +42,14 @@ class LostHistory(Misconfigured):
 class Outage(KindredError):
     """A server is unreachable, overloaded or timed out; the same call may succeed later."""
 
-    def __init__(self, server: str, reason: str, retry_after_seconds: float = 0.0) -> None:
+    def __init__(
+        self, server: str, reason: str, retry_after_seconds: float = 0.0, *, is_busy: bool = False
+    ) -> None:
         super().__init__(f"{server}: {reason}")
         self.server = server
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds  # as the server asked
+        self.is_busy = is_busy  # it is there, and could not do this now
 
 
 class RefusedByPostgres(KindredError):

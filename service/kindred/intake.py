@@ -8,11 +8,18 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from kindred.errors import Outage, PartitionsTripped, RefusedByPostgres
-from kindred.events.breaker import Breaker, main_reason
+from kindred.events.breaker import Breaker, Counts, main_reason
 from kindred.events.decode import decode
 from kindred.events.rebalances import Partition
 from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
-from kindred.history.store import Affected, HistoryStore, Origin, Pending, RetentionFloorRaised
+from kindred.history.store import (
+    ANY_FLOOR_US,
+    Affected,
+    HistoryStore,
+    Origin,
+    Pending,
+    RetentionFloorRaised,
+)
 from kindred.history.window import Item
 
 
@@ -48,26 +55,31 @@ class Intake:
 
     def apply(self, delivery: Delivery) -> list[Affected]:
         """Raises PartitionsTripped before anything is written; Outage: then call again with the same."""
-        decoded = decode(delivery.records, self._contract)
-        counts = self._breaker.judged(delivery.records, decoded.dead_letters)
-        if tripped := self._breaker.tripped(counts):
-            raise PartitionsTripped({each: main_reason(each, decoded.dead_letters) for each in tripped})
+        decoded, counts = self._judged(delivery)
         done: list[Affected] = []
         try:
             self._apply(decoded, delivery, done)
-        except Outage:
+        except (Outage, PartitionsTripped):
             # Earlier halves have committed and will be applied again, but their item changes are told once.
             self._untold_items.extend(item for affected in done for item in affected.changed_items)
             raise
         self._breaker.count(counts)
         return self._with_untold_items(done)
 
+    def _judged(self, delivery: Delivery) -> tuple[Decoded, dict[Partition, Counts]]:
+        decoded = decode(delivery.records, self._contract)
+        counts = self._breaker.judged(delivery.records, decoded.dead_letters)
+        if tripped := self._breaker.tripped(counts):
+            raise PartitionsTripped({each: main_reason(each, decoded.dead_letters) for each in tripped})
+        return decoded, counts
+
     def _apply(self, decoded: Decoded, delivery: Delivery, done: list[Affected]) -> None:
         try:
-            done.append(self._transact(decoded, delivery))
+            done.append(self._transact(decoded, delivery, self._contract.floor_us))
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
-            self._apply(decode(delivery.records, self._contract), delivery, done)
+            decoded, _ = self._judged(delivery)  # what is too old now, is poison now
+            self._apply(decoded, delivery, done)
         except RefusedByPostgres as refusal:
             self._apply_halves(delivery, done, refusal)
 
@@ -77,14 +89,14 @@ class Intake:
             raise refusal
         if len(delivery.records) == 1:
             letter = DeadLetter(delivery.records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
-            done.append(self._transact(Decoded(dead_letters=[letter]), delivery))
+            done.append(self._transact(Decoded(dead_letters=[letter]), delivery, ANY_FLOOR_US))
             return
         for half in delivery.halves():
             self._apply(decode(half.records, self._contract), half, done)
 
-    def _transact(self, decoded: Decoded, delivery: Delivery) -> Affected:
+    def _transact(self, decoded: Decoded, delivery: Delivery, floor_us: int | None) -> Affected:
         return self._history.apply(
-            decoded, floor_us=self._contract.floor_us, pending=delivery.pending, origin=delivery.origin
+            decoded, floor_us=floor_us, pending=delivery.pending, origin=delivery.origin
         )
 
     def _with_untold_items(self, done: list[Affected]) -> list[Affected]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from kindred.events.schema import Record
 from kindred.events.source import Claim, Partition, Polled
 from kindred.history.store import Pending
+
+# Records are small; where a producer sends large ones, their number bounds no memory.
+BATCH_BYTES = 16_000_000
+FULL_AT_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,11 @@ class Batch:
 class Mailbox:
     """Records between the polling thread and the first step. Thread-safe."""
 
-    def __init__(self, batch_size: int, full_at: int) -> None:
+    def __init__(self, batch_size: int, full_at: int, batch_bytes: int = BATCH_BYTES) -> None:
         self._batch_size = batch_size
         self._full_at = full_at
+        self._batch_bytes = batch_bytes
+        self._bytes = 0
         self._arrived = threading.Condition()
         self._records: list[Record] = []
         self._epochs: Mapping[Partition, int] = {}
@@ -64,7 +71,7 @@ class Mailbox:
 
     @property
     def is_full(self) -> bool:
-        return len(self._records) >= self._full_at
+        return len(self._records) >= self._full_at or self._bytes >= FULL_AT_BATCHES * self._batch_bytes
 
     @property
     def is_empty(self) -> bool:
@@ -72,7 +79,9 @@ class Mailbox:
 
     @property
     def is_low(self) -> bool:
-        return len(self._records) < self._full_at // 2
+        return (
+            len(self._records) < self._full_at // 2 and self._bytes < FULL_AT_BATCHES * self._batch_bytes // 2
+        )
 
     def put(self, polled: Polled) -> None:
         """Add what was polled; what was polled in another epoch of its partition is gone (rule 10)."""
@@ -81,7 +90,9 @@ class Mailbox:
                 self._turn_to(dict(polled.epochs))
             self._claims |= polled.claims
             self._begins |= {partition: claim.committed for partition, claim in polled.claims.items()}
-            self._records += self._welcome(polled.records)
+            welcome = self._welcome(polled.records)
+            self._records += welcome
+            self._bytes += _bytes(welcome)
             self._arrived.notify()
 
     def refuse(self, partitions: Mapping[Partition, int]) -> None:
@@ -91,10 +102,10 @@ class Mailbox:
         """
         with self._arrived:
             self._refused |= partitions
-            self._records = [*self._welcome(self._records)]
+            self._keep(self._welcome(self._records))
 
     def take(self, timeout_seconds: float) -> Batch | None:
-        """All there is, up to the batch size, or claims before anything else; None if nothing arrives."""
+        """All there is, up to a batch's size, or claims before anything else; None if nothing arrives."""
         with self._arrived:
             if not (self._records or self._claims):
                 self._arrived.wait(timeout_seconds)
@@ -105,18 +116,31 @@ class Mailbox:
         return Batch((), {each: self._epochs[each] for each in claims}, claims=claims)
 
     def _take_records(self) -> Batch | None:
-        records, self._records = self._records[: self._batch_size], self._records[self._batch_size :]
-        if not records:
+        if not self._records:
             return None
+        number = self._number_in_a_batch()
+        records = self._records[:number]
+        self._keep(self._records[number:])
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
         begins = {each: self._begins.get(each, 0) for each in ends}
         self._begins |= ends
         return Batch(records, {each: self._epochs[each] for each in ends}, begins=begins)
 
+    def _number_in_a_batch(self) -> int:
+        """Records that fit; one always does."""
+        if self._bytes <= self._batch_bytes:
+            return self._batch_size
+        sizes = accumulate(map(_record_bytes, self._records[: self._batch_size]))
+        return max(1, sum(size <= self._batch_bytes for size in sizes))
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        self._records = [*records]
+        self._bytes = _bytes(self._records)
+
     def _turn_to(self, epochs: Mapping[Partition, int]) -> None:
         lasting = {each for each, epoch in epochs.items() if self._epochs.get(each) == epoch}
         self._epochs = epochs
-        self._records = [each for each in self._records if (each.topic, each.partition) in lasting]
+        self._keep([each for each in self._records if (each.topic, each.partition) in lasting])
         self._claims = {each: claim for each, claim in self._claims.items() if each in lasting}
         self._refused = {each: epoch for each, epoch in self._refused.items() if each in lasting}
 
@@ -125,3 +149,11 @@ class Mailbox:
         if not refused:
             return records
         return [each for each in records if (each.topic, each.partition) not in refused]
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(map(_record_bytes, records))
+
+
+def _record_bytes(record: Record) -> int:
+    return len(record.key or b"") + len(record.value or b"")

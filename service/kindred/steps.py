@@ -97,7 +97,9 @@ class WorkerSteps:
     def _pause(self, tripped: PartitionsTripped, batch: Batch) -> Batch:
         """What is left of the batch: the other partitions, and what a person has accepted of these."""
         for partition, reason in tripped.reasons.items():
-            trips.note(self._parts.database, partition, _first_offset(batch, partition), reason)
+            accepted_until = self._parts.breaker.accepted.get(partition, 0)
+            first = _first_offset(batch, partition, accepted_until)
+            trips.note(self._parts.database, partition, first, reason)
         log.error("partition_paused", reason=str(tripped))
         self._parts.tripped.stop({each: batch.epochs[each] for each in tripped.partitions})
         return batch.without(tripped.partitions, self._parts.breaker.accepted)
@@ -140,5 +142,10 @@ class WorkerSteps:
         return replace(affected, models=self._parts.models.require(affected.models))
 
 
-def _first_offset(batch: Batch, partition: Partition) -> int:
-    return next(each.offset for each in batch.records if (each.topic, each.partition) == partition)
+def _first_offset(batch: Batch, partition: Partition, from_offset: int) -> int:
+    """Of what is left where it is."""
+    return next(
+        each.offset
+        for each in batch.records
+        if (each.topic, each.partition) == partition and each.offset >= from_offset
+    )

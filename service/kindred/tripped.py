@@ -41,7 +41,8 @@ class Tripped:
             for partition, epoch in self._to_stop.get().items():
                 self._source.stop_partition(partition, epoch)
         while not self._to_start.empty():
-            for partition in self._to_start.get():
+            # Asked for twice, the second epoch would drop what the first has brought.
+            for partition in self._source.stopped.intersection(self._to_start.get()):
                 self._source.start_partition(partition)
         self._tell(self._source.stopped)
 

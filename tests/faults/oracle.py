@@ -44,7 +44,7 @@ QUIET_LOOKS = 2
 # One statement, one snapshot: a sweep's users go from item_sweep to pending_sync in one transaction.
 UNDER_WAY = """
 SELECT (SELECT count(*) FROM pending_sync), (SELECT count(*) FROM item_sweep),
-       (SELECT last_value FROM revision)
+       (SELECT count(*) FROM letter_search), (SELECT last_value FROM revision)
 """
 FLOOR = """
 SELECT CASE WHEN isfinite(retention_floor) THEN (extract(epoch FROM retention_floor) * 1e6)::bigint END
@@ -124,9 +124,10 @@ def _left(servers: Servers) -> tuple[list[str], tuple[dict[Partition, int], int]
         if committed[topic, partition] != end
     ]
     with servers.database.transaction() as connection:
-        pending, sweeps, revision = connection.execute(UNDER_WAY).fetchone() or (0, 0, 0)
+        pending, sweeps, searches, revision = connection.execute(UNDER_WAY).fetchone() or (0, 0, 0, 0)
     left += [f"{pending} rows in pending_sync"] if pending else []
     left += [f"{sweeps} items to sweep for"] if sweeps else []
+    left += [f"letters to search for {searches} erased users"] if searches else []
     return left, (ends, revision)
 
 

@@ -110,6 +110,24 @@ def test_poison_that_a_person_accepts_becomes_dead_letters_without_a_restart(
         kindred(settings, "breaker", "accept", topic, "2")
 
 
+def test_what_others_send_while_poison_is_accepted_is_not_lost(settings: Settings, tmp_path: Path) -> None:
+    """The partition begins a new epoch; what was polled of the others meanwhile must not go with it."""
+    settings = prepare(settings, tmp_path)
+    topic = settings.topic("interactions")
+    with producing(settings) as produce, running(settings):
+        poison(produce, 1)
+        eventually(lambda: f"{topic}[1]" in ready(settings).get("reasons", ()))
+        kindred(settings, "breaker", "accept", topic, "1")
+        sent = 0
+        while one(settings, LETTERS) < POISON:  # somewhere in between the worker reads on
+            for number in range(sent, sent + 50):
+                event = interaction(f"user-{number}", "3", number)
+                produce.raw("interactions", event["user_id"], json.dumps(event).encode(), 2 * (number % 2))
+            sent += 50
+            produce.flush()
+        eventually(lambda: one(settings, LOGGED) == sent)
+
+
 def test_unknown_types_never_trip(settings: Settings, tmp_path: Path) -> None:
     settings = prepare(settings, tmp_path)
     with producing(settings) as produce:

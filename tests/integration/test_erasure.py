@@ -24,6 +24,7 @@ from histories import (
     watch,
 )
 from kindred.events.schema import DeadLetter, Decoded, Reason, Record
+from kindred.history import named_letters
 from kindred.history.connection import Database
 from kindred.history.store import HistoryStore
 
@@ -185,12 +186,23 @@ def test_dead_letters_under_the_users_key_go_as_well(database: Database, store: 
     letters = [letter(b"ned", 1, 1), letter(b"ned", 99, 2), letter(b"other", 1, 3), letter(None, 1, 4)]
     store.apply(Decoded(dead_letters=letters))
     apply(store, erase("ned", 10))
+    apply(store, profile("ned", 50))  # or everything would go
+    assert named_letters.search_waiting(database, 100, "items") > 0
     assert rows(database, "SELECT record_offset FROM dead_letter ORDER BY 1") == [(2,), (3,), (4,)]
 
 
 def test_a_dead_letter_in_the_tombstones_own_batch_goes_too(database: Database, store: HistoryStore) -> None:
     store.apply(Decoded(dead_letters=[letter(b"oda", 1, 5)], erasures=[erase("oda", 10)]))
+    named_letters.search_waiting(database, 100, "items")
     assert rows(database, "SELECT record_offset FROM dead_letter WHERE key = 'oda'") == []
+
+
+def test_letters_of_an_item_with_the_users_id_stay(database: Database, store: HistoryStore) -> None:
+    record = Record("items", 0, 8, at_us(1) // 1000, b"42", b"{")
+    store.apply(Decoded(dead_letters=[DeadLetter(record, Reason.NOT_JSON, "detail")]))
+    apply(store, erase("42", 10))
+    named_letters.search_waiting(database, 100, "items")
+    assert rows(database, "SELECT record_offset FROM dead_letter WHERE key = '42'") == [(8,)]
 
 
 # In any order

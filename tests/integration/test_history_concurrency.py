@@ -107,6 +107,24 @@ def test_items_change_in_the_order_of_their_revisions(
     assert {item.item_id for item in second.result().changed_items} == {"slow", "fast"}
 
 
+def test_a_pending_item_is_read_after_whoever_is_changing_it(
+    database: Database, workers: tuple[HistoryStore, HistoryStore]
+) -> None:
+    """Else the old content would be written at the higher revision, and the new one fenced out for good."""
+    written = apply(workers[0], describe("pending", 1, year=1))
+    workers[0].request_again(written)
+    pending = workers[1].take_pending(100)
+    with ThreadPoolExecutor(2) as pool:
+        with held(database, "SELECT FROM item WHERE item_id = 'pending'"):
+            changes = pool.submit(apply, workers[0], describe("pending", 2, year=2))
+            time.sleep(0.2)
+            drains = pool.submit(workers[1].apply, batch(), pending=pending)
+            time.sleep(0.2)
+        drained = drains.result(timeout=10)
+        assert changes.result(timeout=10).revision < drained.revision
+    assert [item.attributes for item in drained.items if item.item_id == "pending"] == [{"year": 2}]
+
+
 def test_batches_that_name_the_same_users_in_any_order_never_deadlock(database: Database) -> None:
     """Four of them: whoever commits lets the others loose at one moment."""
     users = [f"crowd-{user}" for user in range(400)]

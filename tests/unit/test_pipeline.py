@@ -41,6 +41,21 @@ class TestMailbox:
         assert taken(mailbox) == [(0, 3)]
         assert mailbox.take(0) is None
 
+    def test_large_records_fill_it_and_its_batches_by_their_bytes(self) -> None:
+        large = [Record("interactions", 0, offset, 0, b"key", bytes(997)) for offset in range(10)]
+        mailbox = Mailbox(100, full_at=400, batch_bytes=2_500)
+        mailbox.put(Polled(large[:9], {P0: 1}))
+        assert not mailbox.is_full
+        mailbox.put(Polled(large[9:], {P0: 1}))
+        assert (mailbox.is_full, mailbox.is_low) == (True, False)
+        assert [len(taken(mailbox)) for _ in range(6)] == [2, 2, 2, 2, 2, 0]
+        assert (mailbox.is_full, mailbox.is_low) == (False, True)
+
+    def test_a_record_larger_than_a_batch_goes_alone(self) -> None:
+        mailbox = Mailbox(100, full_at=400, batch_bytes=100)
+        mailbox.put(Polled([Record("interactions", 0, 0, 0, None, bytes(1_000)), record(1)], {P0: 1}))
+        assert [taken(mailbox), taken(mailbox)] == [[(0, 0)], [(0, 1)]]
+
     def test_records_of_a_revoked_partition_are_dropped(self) -> None:
         mailbox = Mailbox(10, full_at=20)
         mailbox.put(Polled([*records(5), *records(8, partition=1)], {P0: 1, P1: 1}))

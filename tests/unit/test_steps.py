@@ -8,8 +8,8 @@ from typing import Any
 from kindred.events.schema import Record
 from kindred.events.source import Polled
 from kindred.history.store import Pending
-from kindred.mailbox import Mailbox
-from kindred.steps import BUSY_PENDING_ROWS, Parts, WorkerSteps
+from kindred.mailbox import Batch, Mailbox
+from kindred.steps import BUSY_PENDING_ROWS, Parts, WorkerSteps, _first_offset
 
 P0 = ("interactions", 0)
 BATCH_SIZE = 1_000
@@ -56,3 +56,10 @@ def test_an_idle_worker_takes_as_many_pending_rows_as_a_batch_holds() -> None:
     history = PendingRows()
     assert steps(history, Mailbox(BATCH_SIZE, full_at=2 * BATCH_SIZE)).next_batch(0) is not None
     assert history.limits == [BATCH_SIZE]
+
+
+def test_a_partition_that_trips_again_is_paused_before_what_nobody_has_accepted() -> None:
+    records = [Record("interactions", 0, offset, 0, None, b"{") for offset in range(10)]
+    batch = Batch(records, {P0: 1})
+    assert _first_offset(batch, P0, 0) == 0
+    assert _first_offset(batch, P0, 4) == 4

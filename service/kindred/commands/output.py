@@ -64,6 +64,8 @@ def explained(error: KindredError) -> str:
     if not isinstance(error, Outage):
         return str(error)
     server = error.server.lower()
+    if error.is_busy:
+        return f"{server.capitalize()} could not do this now ({error.reason.rstrip('. ')}). Run it again."
     return (
         f"{server.capitalize()} does not answer ({error.reason.rstrip('. ')}). "
         f"Is it running, and is {ADDRESSES.get(server, 'its address')} right?"

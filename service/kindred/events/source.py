@@ -65,10 +65,15 @@ class Source:
         Raises Outage, or Misconfigured where retention has deleted what was not read yet.
         """
         self._membership.rejoin()
-        found = self._poll()
         self._membership.watch()
+        # Before anything is fetched: an error, or a new epoch of one partition, would lose what was fetched
+        # of the others. A rebalance meanwhile begins a new epoch of every partition.
         assignment = self._assigned
-        if assignment.count != self._settled_count:
+        if not self._is_settled and (claims := self._settle(assignment)):
+            return Polled((), assignment.epochs, claims)
+        found = self._poll()
+        assignment = self._assigned
+        if not self._is_settled:
             return Polled((), assignment.epochs, self._settle(assignment))
         return Polled(self._records(found, assignment), assignment.epochs)
 
@@ -84,7 +89,7 @@ class Source:
 
     def stop_partition(self, partition: Partition, epoch: int) -> None:
         """Take nothing more of one partition in this epoch: the others go on."""
-        self._stopped[partition] = epoch
+        self._stopped = {**self._stopped, partition: epoch}  # another thread reads it
         self._each(self._consumer.pause, [partition])
 
     def start_partition(self, partition: Partition) -> None:
@@ -134,7 +139,7 @@ class Source:
         return claims
 
     def _lose(self, lost: Mapping[Partition, int | None]) -> None:
-        if self._assigned.count != self._settled_count:  # `_settle` moves it, and then it shows again
+        if not self._is_settled:  # `_settle` moves it, and then it shows again
             return
         if not self._skips_gaps:
             refuse_gaps(lost)
@@ -211,6 +216,10 @@ class Source:
     @property
     def _positions(self) -> Positions:
         return Positions(self._membership.consumer)
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._assigned.count == self._settled_count
 
     @property
     def _assigned(self) -> Assignment:

@@ -15,7 +15,8 @@ from kindred.events.schema import Reason, Record
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_LAST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+# Postgres multiplies an interval as a double: the last microseconds would be a year that Python has not.
+_LAST_US = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 # Epoch seconds of the years 1973 to 2286 read as milliseconds fall into the first months of 1970.
 _LIKELY_SECONDS = range(100_000_000, 10_000_000_000)
@@ -37,7 +38,9 @@ def to_us(value: object, name: str) -> int:
         reason = Reason.INVALID_TIME if type(value) is float else Reason.WRONG_TYPE
         raise Rejected(reason, f"{name} must be RFC 3339 text or epoch milliseconds, not {shown(value)}")
     if not _FIRST_US <= time_us <= _LAST_US:
-        raise Rejected(Reason.INVALID_TIME, f"{name} is outside the years 1 to 9999: {shown(value)}")
+        raise Rejected(
+            Reason.INVALID_TIME, f"{name} is before the year 1 or after 9999-12-31: {shown(value)}"
+        )
     return time_us
 
 

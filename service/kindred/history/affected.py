@@ -42,6 +42,9 @@ class LettersTaken(Exception):
     """Some of the letters to replay are gone: replayed or purged by somebody else. Read them again."""
 
 
+ANY_FLOOR_US = 2**62  # of a batch without interactions: nothing in it can be too old
+
+
 class RetentionFloorRaised(Exception):
     """Partitions were dropped since the batch was decoded: decode again with this floor."""
 

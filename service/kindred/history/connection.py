@@ -28,6 +28,7 @@ Connection = psycopg.Connection[Any]
 # long that Postgres ended its transaction. 54: a value over a limit of Postgres, such as an index row's size.
 # XX: an error within Postgres, which nothing here can mend: wait until somebody has.
 TRANSIENT = ("08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58", "XX")
+BUSY = ("40", "53", "55P03", "57014")  # a deadlock, a full disk, a lock or an answer that took too long
 REFUSED = ("22", "23", "54")
 UNMIGRATED = ("3F000", "42P01", "42703")
 DENIED = ("28", "3D000", "42501")
@@ -169,7 +170,7 @@ def _meaning(error: BaseException | None) -> Exception:
 
 def _meaning_of_state(state: str, reason: str) -> KindredError | None:
     if state.startswith(TRANSIENT):
-        return Outage("postgres", reason)
+        return Outage("postgres", reason, is_busy=state.startswith(BUSY))
     if state.startswith(REFUSED):
         return RefusedByPostgres(reason)
     if state.startswith(UNMIGRATED):

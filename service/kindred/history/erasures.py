@@ -57,30 +57,20 @@ FROM (SELECT e.user_id,
       FROM {MARKED} JOIN app_user old USING (user_id)) w
 WHERE u.user_id = w.user_id
 """
-DELETE_DEAD_LETTERS = """
-WITH gone AS (
-    DELETE FROM dead_letter d USING unnest(%(user_ids)s::text[]) AS e (user_id), app_user u
-    WHERE u.user_id = e.user_id AND length(d.key) <= 256 AND d.key = convert_to(e.user_id, 'UTF8')
-      AND d.record_at <= u.erased_at
-    RETURNING u.user_id
-)
-SELECT user_id, count(*) FROM gone GROUP BY user_id
-"""
 # The counts are kept with the erasure, in its transaction: a proof that is made later has nothing to count.
+# Those of dead letters come with their search (named_letters.py), which looks at all of their bytes.
 NOTE = """
 INSERT INTO erasure (user_hash, erased_at, profiles, interactions, dead_letters)
-SELECT sha256(l.erasure_key || convert_to(u.user_id, 'UTF8')), u.erased_at,
-       e.profiles, e.interactions, e.dead_letters
-FROM unnest(%(user_ids)s::text[], %(profiles)s::bigint[], %(interactions)s::bigint[],
-            %(dead_letters)s::bigint[]) AS e (user_id, profiles, interactions, dead_letters)
+SELECT sha256(l.erasure_key || convert_to(u.user_id, 'UTF8')), u.erased_at, e.profiles, e.interactions, 0
+FROM unnest(%(user_ids)s::text[], %(profiles)s::bigint[], %(interactions)s::bigint[])
+     AS e (user_id, profiles, interactions)
 JOIN app_user u USING (user_id) CROSS JOIN lineage l
 ORDER BY 1
 ON CONFLICT (user_hash) DO UPDATE
 SET erased_at = greatest(erasure.erased_at, excluded.erased_at),
     requested_at = excluded.requested_at,
     profiles = erasure.profiles + excluded.profiles,
-    interactions = erasure.interactions + excluded.interactions,
-    dead_letters = erasure.dead_letters + excluded.dead_letters
+    interactions = erasure.interactions + excluded.interactions
 """
 KEEP_REASON = """
 UPDATE erasure e SET reason = %(reason)s
@@ -168,11 +158,9 @@ def _delete(
     named: dict[str, object] = {"user_ids": columns.texts(user_ids), "gone_until_us": list(gone_until_us)}
     interactions: dict[str, int] = dict(connection.execute(DELETE_INTERACTIONS, named).fetchall())
     connection.execute(CUT_WINDOWS, named)
-    letters: dict[str, int] = dict(connection.execute(DELETE_DEAD_LETTERS, named).fetchall())
     counts = {
         "profiles": columns.bigints(profiles),
         "interactions": columns.bigints([interactions.get(user_id, 0) for user_id in user_ids]),
-        "dead_letters": columns.bigints([letters.get(user_id, 0) for user_id in user_ids]),
     }
     connection.execute(NOTE, named | counts)
     named_letters.request(connection, user_ids)

@@ -7,7 +7,7 @@ from kindred.events.schema import Decoded
 from kindred.history import clocks, items
 from kindred.history import pending as pending_rows
 from kindred.history import statements as sql
-from kindred.history.affected import Affected, LettersTaken, RetentionFloorRaised
+from kindred.history.affected import ANY_FLOOR_US, Affected, LettersTaken, RetentionFloorRaised
 from kindred.history.connection import Database
 from kindred.history.event_types import EventTypes
 from kindred.history.origin import Origin
@@ -15,7 +15,15 @@ from kindred.history.pending import Pending
 from kindred.history.transaction import Rules, Transaction
 from kindred.history.window import Item
 
-__all__ = ["Affected", "HistoryStore", "LettersTaken", "Origin", "Pending", "RetentionFloorRaised"]
+__all__ = [
+    "ANY_FLOOR_US",
+    "Affected",
+    "HistoryStore",
+    "LettersTaken",
+    "Origin",
+    "Pending",
+    "RetentionFloorRaised",
+]
 
 RECORDS = Origin()
 

@@ -121,7 +121,8 @@ class Transaction:
         decoded, known = self._decoded, self._catalogue.by_id
         named = {event.item_id for event in decoded.interactions if event.item_id not in known}
         named |= {d.item_id for d in decoded.descriptions} | {r.item_id for r in decoded.removals}
-        if named:
+        # Pending ones too: else what another writer is about to commit is not read, and fenced out later.
+        if named or self._pending.of_kind("item"):
             self._connection.execute(sql.LOCK_ITEM_WRITERS)
         revision = self._draw_revision(epoch)
         if not named:

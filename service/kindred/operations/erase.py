@@ -15,13 +15,12 @@ from kindred.events.decode import decode
 from kindred.events.schema import Contract, Decoded, Record
 from kindred.history import named_letters, traces
 from kindred.history.connection import Database
-from kindred.history.store import Affected, HistoryStore, Origin
+from kindred.history.store import ANY_FLOOR_US, Affected, HistoryStore, Origin
 from kindred.history.traces import Traces
 from kindred.operations.proof import Proof, proof
 from kindred.vectors.index import Index
 from kindred.vectors.points import Point
 
-_ANY_FLOOR = 2**62  # no interaction comes with an erasure, so none can be too old
 _LATEST = 2**53
 
 
@@ -49,7 +48,7 @@ class Eraser:
         # Nothing of the items is needed here, so the cursor spares reading the catalogue.
         self.history.catalogue.cursor = _LATEST
         origin = Origin(by_command=True, reason=reason)
-        self._bury(self.history.apply(decoded, floor_us=_ANY_FLOOR, origin=origin))
+        self._bury(self.history.apply(decoded, floor_us=ANY_FLOOR_US, origin=origin))
         named_letters.search_at_once(self.database, user_id, self.contract.items_topic)
         return self._prove(user_id, before)
 

@@ -54,26 +54,29 @@ class Housekeeping:
 
     def _attempt(self, leadership: Leadership) -> None:
         try:
-            self._turn(leadership)
+            if self._leads(leadership):
+                self._turn()
+            else:
+                self._hand_over()
             self._health.degraded("housekeeping", None)
-        except (Outage, CollectionGone) as outage:
+        except Outage as outage:
             log.warning("housekeeping_delayed", reason=str(outage))
-        except KindredError as error:
-            log.error("housekeeping_failed", reason=str(error))
-            self._health.degraded("housekeeping", f"popularity and retention stand still: {error}")
         except Exception as error:  # a thread of its own: otherwise nobody would ever hear of it
-            log.exception("housekeeping_failed")
-            self._health.degraded("housekeeping", f"popularity and retention stand still: {error}")
+            self._fail("housekeeping", error)
 
-    def _turn(self, leadership: Leadership) -> None:
-        if not self._leads(leadership):
-            return
+    def _turn(self) -> None:
         self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
         self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
         self._every("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping)
         self._every("letters", 0.0, self._keep_searching)
-        self._keep_sweeping()
+        self._every("sweeping", 0.0, self._keep_sweeping)
         metrics.PENDING.set(sweeps.pending_count(self._database))
+
+    def _hand_over(self) -> None:
+        """What this worker failed at is another one's task now."""
+        for name in self._due:
+            self._health.degraded(f"housekeeping: {name}", None)
+        self._due = {}
 
     def _leads(self, leadership: Leadership) -> bool:
         """Every worker asks in every turn: so one without records, too, notices that Postgres is away."""
@@ -89,7 +92,10 @@ class Housekeeping:
         return leads
 
     def _every(self, name: str, interval_seconds: float, task: Callable[[], None]) -> None:
-        """Run it when it is due. A server that is away delays this task, not those that come after it."""
+        """Run it when it is due. What fails is tried again, and keeps no other task waiting.
+
+        The worker is not ready until this very task has succeeded.
+        """
         now = time.monotonic()
         if now < self._due.get(name, 0.0):
             return
@@ -99,6 +105,17 @@ class Housekeeping:
         except (Outage, CollectionGone) as outage:
             self._due[name] = now + min(interval_seconds, RETRY_SECONDS)
             log.warning("housekeeping_delayed", task=name, reason=str(outage))
+        except Exception as error:
+            self._due[name] = now + RETRY_SECONDS
+            self._fail(f"housekeeping: {name}", error)
+        else:
+            self._health.degraded(f"housekeeping: {name}", None)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        log.error(
+            "housekeeping_failed", what=what, exc_info=not isinstance(error, KindredError), reason=str(error)
+        )
+        self._health.degraded(what, f"stands still: {error}")
 
     def _keep_partitions(self) -> None:
         now = clocks.now(self._database)  # a wrong one would drop what is not expired

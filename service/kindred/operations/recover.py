@@ -24,12 +24,12 @@ from kindred.history import clocks, offsets, recovery
 from kindred.history import models as model_rows
 from kindred.history.connection import Database
 from kindred.history.leader import Leadership
-from kindred.history.store import HistoryStore, Origin
+from kindred.history.store import ANY_FLOOR_US, HistoryStore, Origin
 from kindred.settings import Settings
 from kindred.vectors.index import Index
 from kindred.vectors.points import Point
 
-_ANY_FLOOR = _LATEST = 2**62  # erasures bring no interactions and name no items
+_LATEST = 2**62  # erasures name no items
 # Postgres writes a sequence ahead by so many values (SEQ_LOG_VALS), so a replica that takes over, or a server
 # that crashed, seems to have drawn revisions whose transactions it never had.
 _DRAWN_AHEAD = 32
@@ -137,7 +137,7 @@ class Recovery:
         now = clocks.now(self.database)
         erasures = [Erasure(each.external_id, _erased_at_us(each, now)) for each in tombstones]
         self.history.catalogue.cursor = _LATEST
-        self.history.apply(Decoded(erasures=erasures), floor_us=_ANY_FLOOR, origin=Origin(by_command=True))
+        self.history.apply(Decoded(erasures=erasures), floor_us=ANY_FLOOR_US, origin=Origin(by_command=True))
         return len(erasures)
 
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from kindred.commands.output import fail, print_json, print_rows
+from kindred.commands.output import explained, fail, print_json, print_rows
+from kindred.errors import Outage
 
 OBEYED = "\x1b[2J \x1b]8;;http://x\x1b\\\\ \x9b31m \u202edrow \x7f \ud800 \u2028 [bold red]Ö[/] [link=x]y[/]"
 
@@ -39,3 +40,11 @@ def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         fail(f"Nobody has seen user {OBEYED}\nerror: all is well")
     assert printed(capsys.readouterr().err).count("\n") == 1
+
+
+def test_a_server_that_is_busy_is_not_asked_about_its_address() -> None:
+    busy = Outage("postgres", "canceling statement due to lock timeout", is_busy=True)
+    assert explained(busy) == (
+        "Postgres could not do this now (canceling statement due to lock timeout). Run it again."
+    )
+    assert "is KINDRED_POSTGRES__URL right?" in explained(Outage("postgres", "connection refused"))

@@ -106,6 +106,10 @@ BAD_INTERACTIONS = {
     "over 64 KB": (watch(context={"a": "x" * 65_536}), Reason.TOO_LARGE),
     "a time that is text": (watch(occurred_at="yesterday"), Reason.INVALID_TIME),
     "a time without offset": (watch(occurred_at="2026-01-01T00:00:00"), Reason.INVALID_TIME),
+    "the last second of the calendar": (
+        watch(occurred_at="9999-12-31T23:59:59.999999Z"),
+        Reason.INVALID_TIME,  # Postgres would make it the year 10000, which Python cannot read back
+    ),
     "a date": (watch(occurred_at="2026-01-01"), Reason.INVALID_TIME),
     "the 30th of February": (watch(occurred_at="2026-02-30T00:00:00Z"), Reason.INVALID_TIME),
     "25 o'clock": (watch(occurred_at="2026-01-01T25:00:00Z"), Reason.INVALID_TIME),

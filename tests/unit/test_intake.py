@@ -1,0 +1,66 @@
+"""A retention floor that is raised under a batch. The rest of the intake is tested on a real Postgres."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from kindred.errors import PartitionsTripped, RefusedByPostgres
+from kindred.events.breaker import Breaker
+from kindred.events.schema import Contract, Decoded, Reason, Record
+from kindred.history.store import RetentionFloorRaised
+from kindred.intake import Delivery, Intake
+
+FLOOR_US = 1_790_000_000_000_000
+CONTRACT = Contract("interactions", "users", "items", frozenset({"watch"}))
+
+
+@dataclass
+class Floored:
+    """A history with a retention floor that the batch does not know yet, and what it took."""
+
+    refuses: bool = False
+    applied: list[Decoded] = field(default_factory=list)
+
+    def apply(self, decoded: Decoded, *, floor_us: int | None, **_: Any) -> Decoded:
+        if self.refuses and decoded.interactions:
+            raise RefusedByPostgres("a value that no type takes")
+        if floor_us is None or floor_us < FLOOR_US:
+            raise RetentionFloorRaised(FLOOR_US)
+        self.applied.append(decoded)
+        return decoded
+
+
+def records(number: int, at_us: int) -> list[Record]:
+    return [
+        Record("interactions", 0, offset, at_us // 1000, b"u", json.dumps(_event(offset, at_us)).encode())
+        for offset in range(number)
+    ]
+
+
+def _event(offset: int, at_us: int) -> dict[str, Any]:
+    return {
+        "event_id": f"e{offset}", "user_id": "u", "item_id": "1", "type": "watch",
+        "occurred_at": at_us // 1000,
+    }  # fmt: skip
+
+
+def intake(history: Floored) -> Intake:
+    return Intake(CONTRACT, Breaker(min_records=10), history)  # type: ignore[arg-type]
+
+
+def test_what_has_become_too_old_meanwhile_is_judged_as_poison() -> None:
+    history = Floored()
+    with pytest.raises(PartitionsTripped, match="too_old"):
+        intake(history).apply(Delivery(records(20, FLOOR_US - 1_000_000)))
+    assert history.applied == []
+
+
+def test_a_record_that_postgres_refuses_becomes_a_letter_whatever_the_floor() -> None:
+    history = Floored(refuses=True)
+    intake(history).apply(Delivery(records(1, FLOOR_US + 1_000_000)))
+    ((letter,),) = [decoded.dead_letters for decoded in history.applied]
+    assert letter.reason is Reason.REFUSED_BY_POSTGRES
