@@ -77,8 +77,8 @@ def train(
     half_life_days: Annotated[
         float | None,
         typer.Option(
-            help="Second half of the epochs: ask half as often about a target so much older than the newest. "
-            "For news and fashions.",
+            help="Second half of the training: ask half as often about a target so much older than the "
+            "newest. For news and fashions. Patience counts from there.",
             min=0.01,
         ),
     ] = None,
