@@ -31,9 +31,9 @@ LEFT JOIN app_user u USING (user_id)
 ORDER BY l.user_id
 """
 ITEMS = """
-SELECT number, item_id,
-       CASE WHEN removed_at IS NULL OR updated_at > removed_at THEN attributes::text END
-FROM item
+SELECT number, item_id, CASE WHEN NOT removed THEN attributes::text END, removed
+FROM item, LATERAL (
+    SELECT removed_at IS NOT NULL AND (updated_at IS NULL OR updated_at <= removed_at) AS removed) r
 ORDER BY item_id
 """
 EVENT_TYPES = "SELECT name, number FROM event_type ORDER BY name"
@@ -66,6 +66,7 @@ class LoggedItem(NamedTuple):
     number: int
     item_id: str
     attributes: str | None  # JSON
+    removed: bool
 
 
 class Block(NamedTuple):

@@ -64,7 +64,7 @@ def _copy_interactions(reader: LogReader, folder: Path) -> tuple[NDArray[np.bool
 
 def _copy_items(reader: LogReader, folder: Path, seen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Writes the items that occur or are described; returns the place of each of Postgres' numbers."""
-    kept = []
+    kept, removed = [], []
     with (
         RowsWriter(folder / log_files.ITEM_IDS) as ids,
         RowsWriter(folder / log_files.ATTRIBUTES) as described,
@@ -75,6 +75,8 @@ def _copy_items(reader: LogReader, folder: Path, seen: NDArray[np.bool_]) -> NDA
             ids.add(item.item_id.encode())
             described.add((item.attributes or "null").encode())
             kept.append(item.number)
+            removed.append(item.removed)
+    np.array(removed, np.bool_).tofile(folder / "removed")
     return _places(kept)
 
 

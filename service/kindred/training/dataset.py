@@ -114,6 +114,7 @@ class _Collector:
             types=types[order].astype(np.int16),
             times_us=times_us[order],
             from_start=np.ones(len(user_ids), bool),
+            removed=np.array([self._is_removed(item_id) for item_id in item_ids], bool),
         )
 
     def _not_erased(self, times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -129,9 +130,12 @@ class _Collector:
 
     def _attributes(self, item_id: str) -> Mapping[str, Any] | None:
         item = self._descriptions.get(item_id)
-        if item is None or self._removed.get(item_id, -1) >= item.updated_at_us:
-            return None
-        return _parsed(item.attributes)
+        return None if item is None or self._is_removed(item_id) else _parsed(item.attributes)
+
+    def _is_removed(self, item_id: str) -> bool:
+        """Described at the same moment or before, or never."""
+        removed_at_us, item = self._removed.get(item_id), self._descriptions.get(item_id)
+        return removed_at_us is not None and (item is None or item.updated_at_us <= removed_at_us)
 
 
 def _in_order(

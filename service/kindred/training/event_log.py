@@ -35,12 +35,13 @@ class EventLog:
     item_ids: Sequence[str]  # m
     type_names: Sequence[str]
     profiles: Sequence[Mapping[str, Any]]  # n, {} where none is known
-    attributes: Sequence[Mapping[str, Any] | None]  # m, None where the item was never described
+    attributes: Sequence[Mapping[str, Any] | None]  # m, None where the item was never described, or removed
     offsets: NDArray[np.int64]  # (n + 1,)
     items: NDArray[np.int32]  # (events,)
     types: NDArray[np.int16]  # (events,)
     times_us: NDArray[np.int64]  # (events,)
     from_start: NDArray[np.bool_]  # (n,) whether the user's first event is in it: retention drops the oldest
+    removed: NDArray[np.bool_]  # (m,) items that are gone: unknown where a history holds them, and no targets
 
     def __len__(self) -> int:
         return len(self.items)
@@ -114,10 +115,10 @@ class EventLog:
 
     def catalogue(self) -> list[Item]:
         """Every item, numbered as in this log, for an embedder."""
-        described = zip(self.item_ids, self.attributes, strict=True)
+        described = zip(self.item_ids, self.attributes, self.removed.tolist(), strict=True)
         return [
-            Item(number, item_id, None, attributes, removed=False, revision=0, popularity=0.0)
-            for number, (item_id, attributes) in enumerate(described)
+            Item(number, item_id, None, attributes, removed=removed, revision=0, popularity=0.0)
+            for number, (item_id, attributes, removed) in enumerate(described)
         ]
 
     def training_range(self) -> TrainingRange:
@@ -154,11 +155,21 @@ def looked_up(table: NDArray[T], index: NDArray[np.signedinteger[Any]]) -> NDArr
 
 
 def target_events(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
-    """(events,) positive events on items that the user had not seen before.
+    """(events,) positive events on items that the user had not seen before, and that can still be had.
 
-    An item seen before is left out of recommendations, so there is no asking for it.
+    An item seen before is left out of recommendations, and so is a removed one: there is no asking for it.
     """
+    return first_takes(log, declaration) & ~on_removed(log)
+
+
+def first_takes(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
+    """(events,) the same, also on items that were removed since: what a removal does not change."""
     return new_to_user(log, declaration) & has_type(log, declaration.positive_types)
+
+
+def on_removed(log: EventLog) -> NDArray[np.bool_]:
+    """(events,) whether each event's item is gone."""
+    return looked_up(log.removed, log.items)
 
 
 def new_to_user(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:

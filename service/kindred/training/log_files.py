@@ -19,6 +19,7 @@ COLUMNS: Mapping[str, Any] = {
     "types": np.int16,
     "times_us": np.int64,
     "from_start": np.bool_,
+    "removed": np.bool_,
 }
 USER_IDS, ITEM_IDS = "user_ids.txt", "item_ids.txt"
 PROFILES, ATTRIBUTES = "profiles.json", "attributes.json"  # one after another, without a separator
@@ -40,14 +41,23 @@ def save(log: EventLog, folder: Path) -> None:
 
 def load(folder: Path) -> EventLog:
     """Map the log that `save` wrote. The files may be unlinked while it is in use."""
+    item_ids = Rows(folder / ITEM_IDS, bytes.decode)
+    columns = {name: column(folder / name, dtype) for name, dtype in COLUMNS.items() if name != "removed"}
     return EventLog(
         user_ids=Rows(folder / USER_IDS, bytes.decode),
-        item_ids=Rows(folder / ITEM_IDS, bytes.decode),
+        item_ids=item_ids,
         type_names=msgspec.json.decode((folder / TYPE_NAMES).read_bytes(), type=list[str]),
         profiles=Rows(folder / PROFILES, _profiles.decode),
         attributes=Rows(folder / ATTRIBUTES, _attributes.decode),
-        **{name: column(folder / name, dtype) for name, dtype in COLUMNS.items()},
+        removed=_removed(folder, len(item_ids)),
+        **columns,
     )
+
+
+def _removed(folder: Path, items: int) -> NDArray[np.bool_]:
+    # A training that began before this column was there goes on as it began.
+    path = folder / "removed"
+    return column(path, np.bool_) if path.exists() else np.zeros(items, bool)
 
 
 _profiles = msgspec.json.Decoder(dict[str, Any])

@@ -24,6 +24,7 @@ from kindred.training.alignment import read_space, settle
 from kindred.training.evaluate import ModelScorer, from_time, leave_one_out, metrics, ranks
 from kindred.training.event_log import EventLog
 from kindred.training.groups import Judged, judged
+from kindred.training.holdout import before_last_target
 from kindred.training.labels import wanted_and_unwanted
 from kindred.training.learner import Learner, OnShare
 from kindred.training.options import TrainingOptions
@@ -120,8 +121,12 @@ def _ranks(
 
 
 def fresh_model(log: EventLog, declaration: Declaration, options: TrainingOptions) -> Model:
-    """An untrained one, which knows the items and attribute values that the training log names."""
-    numbers = np.unique(log.items).tolist()
+    """An untrained one, which knows the items and attribute values that the training log names.
+
+    A removed item is unknown, as it is to a worker that reads it in a history.
+    """
+    named = np.unique(log.items)
+    numbers = named[~log.removed[named]].tolist()
     users = np.flatnonzero(np.diff(log.offsets)).tolist()
     vocabulary = fit_vocabulary(
         declaration,
@@ -140,9 +145,7 @@ def _split(
         return log, np.zeros(0, np.int64)
     if options.validation_by == "last_target":
         cases = leave_one_out(log, declaration)
-        newest = np.full(len(log.user_ids), len(log))
-        newest[log.users[cases]] = cases
-        training = log.where(np.arange(len(log)) < newest[log.users])
+        training = log.where(before_last_target(log, declaration))
     else:
         boundary_us = log.time_at(1.0 - options.validation_share) if len(log) else 0
         cases, training = from_time(log, declaration, boundary_us), log.before(boundary_us)

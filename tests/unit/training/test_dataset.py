@@ -67,6 +67,22 @@ def test_the_newest_description_counts_and_ties_go_to_the_higher_digest() -> Non
     assert found == {"i": {"year": 2}, "gone but taken": None}
 
 
+def test_an_item_is_gone_until_it_is_described_later_than_it_was_removed() -> None:
+    events: list[Event] = [
+        interaction("u", item, 1) for item in ("described", "gone", "never described", "i")
+    ]
+    events += [ItemRemoval(item, 5) for item in ("described", "gone", "never described", "never taken")]
+    events += [ItemDescription("described", 6, None, "{}", b""), ItemDescription("gone", 5, None, "{}", b"")]
+    log = build_log(events)
+    assert dict(zip(log.item_ids, log.removed.tolist(), strict=True)) == {
+        "described": False,
+        "gone": True,
+        "i": False,
+        "never described": True,
+    }
+    assert [item.removed for item in log.catalogue()] == log.removed.tolist()
+
+
 def test_a_file_of_lines_makes_the_same_log(tmp_path: Path, film_shop: Declaration) -> None:
     lines = [
         {"event_id": "e", "user_id": "u", "item_id": "i", "type": "watch", "occurred_at": 1_000},

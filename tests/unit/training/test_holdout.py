@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,13 @@ def test_the_last_target_and_what_follows_it_is_held_out(film_shop: Declaration)
     assert before_last_target(log, film_shop).tolist() == [True, False, False, False]
     left = remaining(log, film_shop, HeldOut(last_targets=True))
     assert [left.item_ids[item] for item in left.items] == ["a"]
+
+
+def test_a_removal_does_not_move_the_split(film_shop: Declaration) -> None:
+    log = log_of(("u", "a", 1), ("u", "b", 2), ("v", "c", 1))
+    gone = replace(log, removed=np.array([False, True, False]))
+    assert (before_last_target(gone, film_shop) == before_last_target(log, film_shop)).all()
+    assert leave_one_out(gone, film_shop).tolist() == [2]
 
 
 def test_leave_one_out_asks_for_what_the_last_target_hold_out_kept_back(

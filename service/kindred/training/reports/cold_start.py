@@ -98,8 +98,8 @@ def new_items(
         measures.means(measures.columns(judge.rank(asked, model, rules=rules).ranks), draws)
         for rules in (Rules(), Rules(items=items))
     )
-    count = int(items.sum())
-    described = sum(log.attributes[number] is not None for number in np.flatnonzero(items).tolist())
+    there = np.flatnonzero(items & ~log.removed).tolist()
+    count, described = len(there), sum(log.attributes[number] is not None for number in there)
     return NewItems(count, described, len(asked), among_all, among_new, min(measures.k / count, 1.0))
 
 
