@@ -61,7 +61,7 @@ def copied(database: Database) -> EventLog:
 
 def told(log: EventLog) -> dict[str, Any]:
     """Everything that a log says, its numbers included."""
-    names = ("user_ids", "item_ids", "type_names", "profiles", "attributes")
+    names = ("user_ids", "item_ids", "type_names", "profiles", "titles", "attributes")
     return {name: list(getattr(log, name)) for name in names} | {
         name: getattr(log, name).tolist() for name in log_files.COLUMNS
     }

@@ -31,7 +31,8 @@ LEFT JOIN app_user u USING (user_id)
 ORDER BY l.user_id
 """
 ITEMS = """
-SELECT number, item_id, CASE WHEN NOT removed THEN attributes::text END, removed
+SELECT number, item_id, CASE WHEN NOT removed THEN title END, CASE WHEN NOT removed THEN attributes::text END,
+       removed
 FROM item, LATERAL (
     SELECT removed_at IS NOT NULL AND (updated_at IS NULL OR updated_at <= removed_at) AS removed) r
 ORDER BY item_id
@@ -61,10 +62,11 @@ class LoggedUser(NamedTuple):
 
 
 class LoggedItem(NamedTuple):
-    """An item that was ever seen. `attributes` is None where it was never described, or removed."""
+    """An item that was ever seen. Title and attributes are None where it was never described, or removed."""
 
     number: int
     item_id: str
+    title: str | None
     attributes: str | None  # JSON
     removed: bool
 

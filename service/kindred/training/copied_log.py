@@ -67,12 +67,14 @@ def _copy_items(reader: LogReader, folder: Path, seen: NDArray[np.bool_]) -> NDA
     kept, removed = [], []
     with (
         RowsWriter(folder / log_files.ITEM_IDS) as ids,
+        RowsWriter(folder / log_files.TITLES) as titles,
         RowsWriter(folder / log_files.ATTRIBUTES) as described,
     ):
         for item in reader.items():
             if item.attributes is None and not (item.number < len(seen) and seen[item.number]):
                 continue
             ids.add(item.item_id.encode())
+            titles.add(msgspec.json.encode(item.title))
             described.add((item.attributes or "null").encode())
             kept.append(item.number)
             removed.append(item.removed)

@@ -35,6 +35,7 @@ class EventLog:
     item_ids: Sequence[str]  # m
     type_names: Sequence[str]
     profiles: Sequence[Mapping[str, Any]]  # n, {} where none is known
+    titles: Sequence[str | None]  # m
     attributes: Sequence[Mapping[str, Any] | None]  # m, None where the item was never described, or removed
     offsets: NDArray[np.int64]  # (n + 1,)
     items: NDArray[np.int32]  # (events,)
@@ -115,11 +116,19 @@ class EventLog:
 
     def catalogue(self) -> list[Item]:
         """Every item, numbered as in this log, for an embedder."""
-        described = zip(self.item_ids, self.attributes, self.removed.tolist(), strict=True)
-        return [
-            Item(number, item_id, None, attributes, removed=removed, revision=0, popularity=0.0)
-            for number, (item_id, attributes, removed) in enumerate(described)
-        ]
+        return [self.item(number) for number in range(len(self.item_ids))]
+
+    def item(self, number: int) -> Item:
+        """One of the catalogue."""
+        return Item(
+            number,
+            self.item_ids[number],
+            self.titles[number],
+            self.attributes[number],
+            removed=bool(self.removed[number]),
+            revision=0,
+            popularity=0.0,
+        )
 
     def training_range(self) -> TrainingRange:
         """Size and time span, for a manifest."""

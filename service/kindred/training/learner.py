@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from kindred.embedding.features import Events, Windows
+from kindred.embedding.features import Events, Windows, read_of
 from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.towers import Towers
@@ -190,8 +190,9 @@ def _encoded(model: Model, log: EventLog) -> tuple[Events, Bags]:
     known = model.encoder.vocabulary.item_ids
     row_of = {item_id: row for row, item_id in enumerate(known, start=1)}
     rows = np.array([row_of.get(item_id, 0) for item_id in log.item_ids], np.int32)
-    attributes = dict(zip(log.item_ids, log.attributes, strict=True))
-    bags = model.encoder.encode_items([None, *known], [None, *(attributes[item_id] for item_id in known)])
+    number_of = {item_id: number for number, item_id in enumerate(log.item_ids)}
+    described = (read_of(log.item(number_of[item_id]), model.declaration.item) for item_id in known)
+    bags = model.encoder.encode_items([None, *known], [None, *described])
     types = model.encoder.type_numbers(log.type_names).astype(np.int16)
     return Events(looked_up(rows, log.items), looked_up(types, log.types), log.times_us), bags
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ COLUMNS: Mapping[str, Any] = {
     "removed": np.bool_,
 }
 USER_IDS, ITEM_IDS = "user_ids.txt", "item_ids.txt"
-PROFILES, ATTRIBUTES = "profiles.json", "attributes.json"  # one after another, without a separator
+# One after another, without a separator.
+PROFILES, TITLES, ATTRIBUTES = "profiles.json", "titles.json", "attributes.json"
 TYPE_NAMES = "type_names.json"
 
 
@@ -35,6 +36,7 @@ def save(log: EventLog, folder: Path) -> None:
     write_rows(folder / USER_IDS, map(str.encode, log.user_ids))
     write_rows(folder / ITEM_IDS, map(str.encode, log.item_ids))
     write_rows(folder / PROFILES, map(msgspec.json.encode, log.profiles))
+    write_rows(folder / TITLES, map(msgspec.json.encode, log.titles))
     write_rows(folder / ATTRIBUTES, map(msgspec.json.encode, log.attributes))
     (folder / TYPE_NAMES).write_bytes(msgspec.json.encode(log.type_names))
 
@@ -48,17 +50,24 @@ def load(folder: Path) -> EventLog:
         item_ids=item_ids,
         type_names=msgspec.json.decode((folder / TYPE_NAMES).read_bytes(), type=list[str]),
         profiles=Rows(folder / PROFILES, _profiles.decode),
+        titles=_titles(folder, len(item_ids)),
         attributes=Rows(folder / ATTRIBUTES, _attributes.decode),
         removed=_removed(folder, len(item_ids)),
         **columns,
     )
 
 
+# A training that began before the next two columns were there goes on as it began.
+def _titles(folder: Path, items: int) -> Sequence[str | None]:
+    path = folder / TITLES
+    return Rows(path, _title.decode) if path.exists() else [None] * items
+
+
 def _removed(folder: Path, items: int) -> NDArray[np.bool_]:
-    # A training that began before this column was there goes on as it began.
     path = folder / "removed"
     return column(path, np.bool_) if path.exists() else np.zeros(items, bool)
 
 
+_title = msgspec.json.Decoder(str | None)
 _profiles = msgspec.json.Decoder(dict[str, Any])
 _attributes = msgspec.json.Decoder(dict[str, Any] | None)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
-from kindred.embedding.features import fit_vocabulary
+from kindred.embedding.features import fit_vocabulary, read_of
 from kindred.embedding.manifest import HeldOut, TrainingRun
 from kindred.embedding.model import Model, build
 from kindred.training.alignment import read_space, settle
@@ -131,7 +131,7 @@ def fresh_model(log: EventLog, declaration: Declaration, options: TrainingOption
     vocabulary = fit_vocabulary(
         declaration,
         (log.item_ids[number] for number in numbers),
-        (log.attributes[number] or {} for number in numbers),
+        (read_of(log.item(number), declaration.item) or {} for number in numbers),
         (log.profiles[user] for user in users),
     )
     return build(declaration, vocabulary, options.towers, options.seed)

@@ -94,6 +94,7 @@ def test_a_file_of_lines_makes_the_same_log(tmp_path: Path, film_shop: Declarati
     log = read_log(path, Contract("interactions", "users", "items", frozenset(film_shop.events)))
     assert stories(log) == {"u": ["i"]}
     assert log.profiles == [{"country": "DE"}]
+    assert log.titles == ["A film"]
     assert log.attributes == [{"genres": ["drama"]}]
     assert log.times_us.tolist() == [1_000_000]
 

@@ -110,7 +110,12 @@ def test_a_log_comes_back_from_its_files(shop: EventLog, tmp_path: Path) -> None
         found.user_ids[len(shop.user_ids)]
 
 
-def test_a_log_saved_before_removals_were_kept_can_be_gone_on_with(shop: EventLog, tmp_path: Path) -> None:
+def test_a_log_saved_before_titles_and_removals_were_kept_can_be_gone_on_with(
+    shop: EventLog, tmp_path: Path
+) -> None:
     log_files.save(shop, tmp_path)
-    (tmp_path / "removed").unlink()
-    assert log_files.load(tmp_path).removed.tolist() == [False] * len(shop.item_ids)
+    for name in ("removed", "titles.json", "titles.offsets"):
+        (tmp_path / name).unlink()
+    found = log_files.load(tmp_path)
+    assert not any(item.title or item.removed for item in found.catalogue())
+    assert len(found.titles) == len(found.removed) == len(shop.item_ids)
