@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.embedding.manifest import TrainingRange
+from kindred.errors import Misconfigured
 from kindred.history.window import Histories, Item
 
 T = TypeVar("T", bound=np.generic)
@@ -91,7 +92,12 @@ class EventLog:
             yield slice(first, end), slice(self.offsets[first], self.offsets[end])
 
     def time_at(self, share: float) -> int:
-        """The moment before which this share of all events lies."""
+        """The moment before which this share of all events lies. Raises Misconfigured without any event."""
+        if not len(self):
+            raise Misconfigured(
+                "There is no event in this log to split by time: is it the right one, and does the "
+                "declaration name its types?"
+            )
         newest_first_left_out = min(int(share * len(self)), len(self) - 1)
         return int(np.partition(self.times_us, newest_first_left_out)[newest_first_left_out])
 

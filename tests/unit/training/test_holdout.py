@@ -7,6 +7,7 @@ import pytest
 
 from kindred.declaration import Declaration
 from kindred.embedding.manifest import HeldOut
+from kindred.errors import Misconfigured
 from kindred.training.evaluate import leave_one_out
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target, held_out_items, held_out_users, remaining
@@ -47,6 +48,11 @@ def test_the_newest_share_goes_by_time(shop: EventLog, film_shop: Declaration) -
     left = remaining(shop, film_shop, HeldOut(newest_share=0.25))
     assert len(left) == pytest.approx(0.75 * len(shop), abs=1)
     assert left.times_us.max() < shop.time_at(0.75)
+
+
+def test_of_no_events_no_newest_share_is_held_out(film_shop: Declaration) -> None:
+    with pytest.raises(Misconfigured, match=r"There is no event in this log.*\?$"):
+        remaining(log_of(), film_shop, HeldOut(newest_share=0.1))
 
 
 def test_the_last_target_and_what_follows_it_is_held_out(film_shop: Declaration) -> None:
