@@ -89,7 +89,11 @@ def train(
     ] = "time",
     validation_share: Annotated[
         float,
-        typer.Option(help="Of the newest events; 0: none, the last epoch ships.", min=0, max=0.5),
+        typer.Option(
+            help="Of the newest events, by time; 0: no validation either way, the last epoch ships.",
+            min=0,
+            max=0.5,
+        ),
     ] = 0.05,
     seed: int = 0,
     threads: Annotated[int, typer.Option(min=1)] = 1,

@@ -141,7 +141,7 @@ def _split(
     log: EventLog, declaration: Declaration, options: TrainingOptions
 ) -> tuple[EventLog, NDArray[np.int64]]:
     """The log to train on, and events of the whole log to validate on (a seeded sample of them)."""
-    if not options.validation_share and options.validation_by == "time":
+    if not options.validation_share:
         return log, np.zeros(0, np.int64)
     if options.validation_by == "last_target":
         cases = leave_one_out(log, declaration)

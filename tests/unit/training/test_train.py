@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -117,11 +118,12 @@ def test_the_learning_rate_warms_up_then_falls(share: float, factor: float) -> N
     assert warm_cosine(share, 0.1) == pytest.approx(factor, abs=1e-9)
 
 
+@pytest.mark.parametrize("by", ["time", "last_target"])
 def test_without_a_validation_share_all_is_learned_and_the_last_epoch_ships(
-    shop: EventLog, film_shop: Declaration
+    shop: EventLog, film_shop: Declaration, by: Literal["time", "last_target"]
 ) -> None:
     seen: list[Progress] = []
-    options = TrainingOptions(epochs=3, patience=1, validation_share=0.0)
+    options = TrainingOptions(epochs=3, patience=1, validation_share=0.0, validation_by=by)
     fitted = fit(shop, film_shop, options, seen.append)
     assert len(seen) == 3
     assert not any(fitted.metrics.values())
