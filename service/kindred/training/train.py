@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from kindred.training.holdout import before_last_target
 from kindred.training.labels import wanted_and_unwanted
 from kindred.training.learner import Learner, OnShare
 from kindred.training.options import TrainingOptions
+from kindred.training.precision import meant
 from kindred.training.run import OnProgress, Run
 from kindred.training.saved_run import SavedRun
 
@@ -108,9 +109,16 @@ def fit(
         learner = Learner(model, training, wanted, options, unwanted)
         run = Run(learner, options, lambda model: metrics(_ranks(model, log, cases, options)), saved)
         ending = run.finish(on_progress, on_share)
-        learned, best = TrainingRun(msgspec.to_builtins(options), run.epochs, ending), run.best_model()
+        learned, best = TrainingRun(_used(options), run.epochs, ending), run.best_model()
         found = judged(log, declaration, training, cases, _ranks(best, log, cases, options))
         return Fitted(best, run.metrics, learned, found)
+
+
+def _used(options: TrainingOptions) -> dict[str, Any]:
+    """The options as they were understood here: on another machine, "auto" may be another precision."""
+    chosen = msgspec.structs.replace(options, precision=meant(options.precision))
+    used: dict[str, Any] = msgspec.to_builtins(chosen)
+    return used
 
 
 def _ranks(

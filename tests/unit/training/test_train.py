@@ -12,6 +12,7 @@ from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
 from kindred.errors import Misconfigured
 from kindred.events.schema import Interaction
+from kindred.training import precision
 from kindred.training.baselines import Popularity
 from kindred.training.dataset import Event, build_log
 from kindred.training.evaluate import ModelScorer, from_time, metrics, ranks
@@ -50,6 +51,15 @@ def test_the_same_seed_gives_the_same_model(shop: EventLog, film_shop: Declarati
         for run in ("first", "second")
     ]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_the_manifest_tells_the_precision_that_auto_meant(
+    shop: EventLog, film_shop: Declaration, monkeypatch: pytest.MonkeyPatch, multiplies: bool
+) -> None:
+    monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda: multiplies)
+    fitted = fit(shop, film_shop, TrainingOptions(epochs=1))
+    assert fitted.training.options["precision"] == ("bfloat16" if multiplies else "float32")
 
 
 def test_an_interrupted_training_keeps_the_best_epoch(shop: EventLog, film_shop: Declaration) -> None:
