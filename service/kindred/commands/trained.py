@@ -56,8 +56,11 @@ def _as_json(directory: Path, manifest: Manifest, trained: bool) -> dict[str, An
 def _ending(manifest: Manifest) -> str:
     run = manifest.training
     epochs = len(run.epochs)
-    best = max(run.epochs, key=lambda epoch: epoch.ndcg_at_10).epoch
-    kept = f"epoch {best} was the best" if any(manifest.metrics.values()) else "the last one was kept"
+    kept = (
+        f"epoch {run.kept_epoch.epoch} was the best"
+        if any(manifest.metrics.values())
+        else "the last one was kept"
+    )
     return f"{_ENDINGS[run.ended]}, after {epochs} of {run.options['epochs']}; {kept}."
 
 

@@ -99,7 +99,7 @@ class Run:
             self._half_at = number
         measured = self._validate(learner.averaged)
         ndcg, hr = measured["ndcg@10"], measured["hr@10"]
-        if not self._best or ndcg > self.metrics["ndcg@10"] or not any(measured.values()):
+        if self._is_better(measured):
             self._best, self.best_epoch, self.metrics = _copied(learner.averaged), number, measured
         self.epochs.append(Epoch(number, None if math.isnan(loss) else loss, learner.seconds, ndcg, hr))
         if self._saved:
@@ -107,6 +107,11 @@ class Run:
         if on_progress:
             share, epochs = learner.share_done, self._options.epochs
             on_progress(Progress(number, epochs, share, loss, ndcg, hr, learner.seconds))
+
+    def _is_better(self, measured: dict[str, float]) -> bool:
+        if not self._best or not any(measured.values()):  # the last one ships where nothing can be validated
+            return True
+        return _quality(measured) > _quality(self.metrics)
 
     def _save(self, saved: SavedRun) -> None:
         learner = self._learner
@@ -119,6 +124,11 @@ class Run:
         self.epochs, self.best_epoch, self.metrics = list(story.epochs), story.best_epoch, story.metrics
         self._best, self._half_at = tensors["best"], story.half_at
         self._learner.restore(tensors["learner"], story.share_done, story.seconds)
+
+
+def _quality(metrics: dict[str, float]) -> tuple[float, float]:
+    # In a large catalogue NDCG@10 may long be 0, while every rank moves MRR.
+    return metrics["ndcg@10"], metrics["mrr"]
 
 
 def _copied(model: Model) -> dict[str, Tensor]:

@@ -109,7 +109,7 @@ def fit(
         learner = Learner(model, training, wanted, options, unwanted)
         run = Run(learner, options, lambda model: metrics(_ranks(model, log, cases, options)), saved)
         ending = run.finish(on_progress, on_share)
-        learned, best = TrainingRun(_used(options), run.epochs, ending), run.best_model()
+        learned, best = TrainingRun(_used(options), run.epochs, ending, run.best_epoch), run.best_model()
         found = judged(log, declaration, training, cases, _ranks(best, log, cases, options))
         return Fitted(best, run.metrics, learned, found)
 

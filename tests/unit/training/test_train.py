@@ -41,6 +41,7 @@ def test_a_trained_model_beats_popularity_by_half_again(
     assert seen[-1].loss < seen[0].loss - 0.5
     manifest = checkpoint.read_manifest(directory)
     assert manifest.metrics["ndcg@10"] == max(progress.ndcg_at_10 for progress in seen)
+    assert manifest.training.kept_epoch.ndcg_at_10 == manifest.metrics["ndcg@10"]
     assert manifest.trained_on.last_us == past.times_us.max()
 
 
