@@ -91,6 +91,26 @@ def test_each_loss_can_be_chosen(tmp_path: Path, loss: str) -> None:
     assert read_manifest(tmp_path / "m").training.options["loss"] == loss
 
 
+def test_regularisation_and_negatives_can_be_chosen(tmp_path: Path) -> None:
+    small = ("--shop-events", 1_000, "--epochs", 1, "--weight-decay", 0.2, "--id-dropout", 0.4)
+    kindred(
+        "train",
+        "--generated",
+        *small,
+        "--negative-weight",
+        0.5,
+        "--sampled-items",
+        64,
+        "--output",
+        tmp_path / "m",
+    )
+    options = read_manifest(tmp_path / "m").training.options
+    assert options["weight_decay"] == 0.2
+    assert options["towers"]["id_dropout"] == 0.4
+    assert options["negative_weight"] == 0.5
+    assert options["sampled_items"] == 64
+
+
 @pytest.mark.parametrize("place", [[], ["--generated", "--from", "postgres"]])
 def test_exactly_one_source_is_asked_for(place: list[str], tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="--from postgres"):

@@ -70,10 +70,26 @@ def train(
     ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Time budget.", min=0.01)] = None,
     epochs: Annotated[int, typer.Option(help="At most.", min=1)] = 40,
-    patience: Annotated[int, typer.Option(help="Epochs without a better NDCG@10.", min=1)] = 5,
+    patience: Annotated[int, typer.Option(help="Epochs without a better NDCG@10 (ties: MRR).", min=1)] = 5,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-3,
     batch_tokens: Annotated[int, typer.Option(help="Interactions of a step.", min=16)] = 4_096,
+    weight_decay: Annotated[float, typer.Option(help="More for small logs.", min=0)] = 0.3,
     dropout: Annotated[float, typer.Option(help="More for small logs.", min=0, max=0.9)] = 0.1,
+    id_dropout: Annotated[
+        float,
+        typer.Option(
+            help="Share of items that a step knows by their attributes alone. More where many are new.",
+            min=0,
+            max=0.9,
+        ),
+    ] = 0.1,
+    negative_weight: Annotated[
+        float,
+        typer.Option(help="Of pushing a disliked item away, against drawing a wanted one near.", min=0),
+    ] = 1.0,
+    sampled_items: Annotated[
+        int, typer.Option(help="Candidates of a step, of the losses sampled and triplet.", min=1)
+    ] = 8_192,
     half_life_days: Annotated[
         float | None,
         typer.Option(
@@ -128,7 +144,10 @@ def train(
             max_minutes=max_minutes, epochs=epochs, patience=patience, learning_rate=learning_rate, loss=loss,
             validation_by="last_target" if hold_out_last else validation_by, seed=seed, threads=threads,
             batch_tokens=batch_tokens, half_life_days=half_life_days, validation_share=validation_share,
-            towers=TowerOptions(dimension=dimension, max_length=max_length, dropout=dropout),
+            weight_decay=weight_decay, negative_weight=negative_weight, sampled_items=sampled_items,
+            towers=TowerOptions(
+                dimension=dimension, max_length=max_length, dropout=dropout, id_dropout=id_dropout
+            ),
         )  # fmt: skip
         if align_to:
             read_space(align_to)  # rather now than after the events are read
