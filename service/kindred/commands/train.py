@@ -131,7 +131,7 @@ def train(
     settings = load_settings()
     directory = output or settings.checkpoint
     if if_missing and directory.exists():
-        return report(directory, load_checkpoint(directory)[1], as_json, trained=False)
+        return report(directory, load_checkpoint(directory)[1], settings, as_json, trained=False)
     check_replaceable(directory)
     saved = SavedRun(directory)
     if resume and saved.exists:
@@ -155,7 +155,7 @@ def train(
         plan = Plan(declaration, options, held_out, str(align_to.absolute()) if align_to else None)
         saved.begin(log, plan)
     manifest = _run(log, plan, saved, directory)
-    return report(directory, manifest, as_json, trained=True)
+    return report(directory, manifest, settings, as_json, trained=True)
 
 
 def _events(source: Source, held_out: HeldOut, settings: Settings) -> tuple[EventLog, Declaration]:
