@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,8 @@ from kindred.declaration import Declaration
 from kindred.embedding.manifest import Epoch, TrainingRun
 from kindred.training.learner import Learner
 from kindred.training.options import TrainingOptions
-from kindred.training.run import Run
+from kindred.training.run import Progress, Run
+from kindred.training.saved_run import Plan, SavedRun
 from kindred.training.train import fresh_model
 from logs import log_of
 
@@ -15,13 +19,18 @@ HIT = {"hr@10": 0.0}
 LOG = log_of(("u", "a", 0), ("u", "b", 1), ("v", "b", 0), ("v", "a", 1))
 
 
-def finished(declaration: Declaration, options: TrainingOptions, *measured: tuple[float, float]) -> Run:
+def run_of(
+    declaration: Declaration,
+    options: TrainingOptions,
+    measured: Iterable[tuple[float, float]],
+    saved: SavedRun | None = None,
+) -> Run:
     """A run whose epochs validate with these NDCG@10 and MRR."""
     each = iter(measured)
     learner = Learner(fresh_model(LOG, declaration, options), LOG, np.ones(len(LOG), bool), options)
-    run = Run(learner, options, lambda model: dict(zip(("ndcg@10", "mrr"), next(each), strict=True)) | HIT)
-    run.finish()
-    return run
+    return Run(
+        learner, options, lambda model: dict(zip(("ndcg@10", "mrr"), next(each), strict=True)) | HIT, saved
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,12 +45,30 @@ def finished(declaration: Declaration, options: TrainingOptions, *measured: tupl
 def test_the_best_epoch_is_that_of_the_best_ndcg_and_then_mrr(
     film_shop: Declaration, measured: tuple[tuple[float, float], ...], best: int
 ) -> None:
-    assert finished(film_shop, TrainingOptions(epochs=3), *measured).best_epoch == best
+    run = run_of(film_shop, TrainingOptions(epochs=3), measured)
+    run.finish()
+    assert run.best_epoch == best
 
 
 def test_patience_is_not_lost_while_only_the_mrr_grows(film_shop: Declaration) -> None:
     growing = [(0.0, 0.001 * at) for at in range(1, 7)]
-    assert len(finished(film_shop, TrainingOptions(epochs=6, patience=2), *growing).epochs) == 6
+    run = run_of(film_shop, TrainingOptions(epochs=6, patience=2), growing)
+    assert run.finish() == "epochs"
+
+
+def test_patience_with_a_half_life_remembers_the_second_half_over_a_pause(
+    film_shop: Declaration, tmp_path: Path
+) -> None:
+    def pause(progress: Progress) -> None:
+        if progress.epoch == 6:
+            raise KeyboardInterrupt
+
+    options, saved = TrainingOptions(epochs=9, patience=2, half_life_days=300.0), SavedRun(tmp_path / "m")
+    saved.begin(LOG, Plan(film_shop, options))
+    assert run_of(film_shop, options, [(0.1, 0.1)] * 9, saved).finish(pause) == "interrupted"
+    resumed = run_of(film_shop, options, [(0.1, 0.1)] * 9, saved)
+    assert resumed.finish() == "patience"
+    assert len(resumed.epochs) == 7  # the fifth reached it
 
 
 def test_an_older_manifest_kept_the_epoch_of_the_best_ndcg() -> None:
