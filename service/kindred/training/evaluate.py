@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories
-from kindred.training.event_log import EventLog, first_takes, has_type, ranges, target_events
+from kindred.training.event_log import EventLog, has_type, ranges
+from kindred.training.targets import first_takes, target_events
 
 _CHUNK_CASES = 512
 _CHUNK_SCORES = 10_000_000  # cases x items that are scored at once, 4 bytes each

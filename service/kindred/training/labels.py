@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.errors import Misconfigured
-from kindred.training.event_log import EventLog, has_type, new_to_user, on_removed
+from kindred.training.event_log import EventLog, has_type
+from kindred.training.targets import new_to_user, on_removed
 
 
 def wanted_and_unwanted(

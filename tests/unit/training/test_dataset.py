@@ -9,7 +9,8 @@ import numpy as np
 from kindred.declaration import Declaration
 from kindred.events.schema import Contract, Erasure, Interaction, ItemDescription, ItemRemoval, Profile
 from kindred.training.dataset import Event, build_log, read_log
-from kindred.training.event_log import EventLog, target_events
+from kindred.training.event_log import EventLog
+from kindred.training.targets import target_events
 
 
 def interaction(user: str, item: str, time_us: int, event_id: str = "e", kind: str = "watch") -> Interaction:

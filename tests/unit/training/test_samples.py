@@ -13,10 +13,11 @@ from kindred.embedding.embedder import Embedder
 from kindred.embedding.features import Windows, encode_windows
 from kindred.embedding.model import Model
 from kindred.embedding.options import TowerOptions
-from kindred.training.event_log import EventLog, on_removed
+from kindred.training.event_log import EventLog
 from kindred.training.learner import Learner
 from kindred.training.options import TrainingOptions
 from kindred.training.samples import Samples, batches, cut, encode
+from kindred.training.targets import on_removed
 from kindred.training.train import fit, fresh_model
 
 MAX_LENGTH = 10

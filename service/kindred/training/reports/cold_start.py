@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from kindred.history.window import Histories
 from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
-from kindred.training.event_log import target_events
 from kindred.training.intervals import Bootstrap
 from kindred.training.reports.comparison import Rival
 from kindred.training.reports.measures import Measured, Measures
+from kindred.training.targets import target_events
 
 STEPS = (0, 1, 2, 5, 10, 20)
 

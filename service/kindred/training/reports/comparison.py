@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.training.evaluate import Events, Judge, LiveScorer, Ranking, Rules, Scorer
-from kindred.training.event_log import EventLog, has_type, new_to_user, on_removed
+from kindred.training.event_log import EventLog, has_type
 from kindred.training.intervals import Bootstrap
 from kindred.training.reports.measures import Measured, Measures
 from kindred.training.reports.splits import Split, evenly
+from kindred.training.targets import new_to_user, on_removed
 
 MODEL = "this model"
 
