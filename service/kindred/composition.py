@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 from qdrant_client import QdrantClient
 
 from kindred import declaration as declarations
@@ -26,6 +27,7 @@ from kindred.history.store import HistoryStore
 from kindred.mailbox import Mailbox
 from kindred.operations import models
 from kindred.operations.housekeeping import Housekeeping
+from kindred.operations.kept_history import shortfall
 from kindred.operations.lineage import Lineage, check_lineage
 from kindred.settings import Settings
 from kindred.steps import Parts, WorkerSteps
@@ -37,6 +39,8 @@ from kindred.vectors.index import Index
 from kindred.vectors.names import CollectionNames
 from kindred.vectors.seen import SeenItems
 from kindred.worker import Worker
+
+log = structlog.get_logger()
 
 START_TIMEOUT_SECONDS = 8.0
 MAILBOX_BATCHES = 4
@@ -121,6 +125,8 @@ def install(servers: Servers) -> Fleet:
     settings = servers.settings
     fleet = Fleet(dtype=settings.worker.dtype, threads=settings.worker.threads)
     embedder = _embedder(settings)
+    if says := shortfall(embedder.max_length, settings):
+        log.warning("history_too_short", model=embedder.name, reason=f"the model {says}")
     _reach_qdrant(servers)
     models.install_first(
         servers.database, servers.qdrant, servers.names, embedder, settings.checkpoint,

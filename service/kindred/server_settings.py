@@ -18,6 +18,8 @@ from kindred.transport import require_file
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
+MOST_KEPT = 1_000  # interactions of a user's window
+
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
 _PORT = re.compile(r":[0-9]+$")
 
@@ -152,7 +154,7 @@ class PostgresSettings(Server):
     lock_timeout_seconds: float = 10.0
     retention_days: int = Field(400, ge=0, description="Kept in the log; older is a dead letter. 0: all.")
     dead_letter_retention_days: int = 30
-    history_limit: int = Field(100, description="Interactions kept in a user's window.", ge=1, le=1000)
+    history_limit: int = Field(100, description="Interactions kept in a user's window.", ge=1, le=MOST_KEPT)
 
 
 class QdrantSettings(Server):

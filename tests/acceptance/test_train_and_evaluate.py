@@ -91,6 +91,41 @@ def test_each_loss_can_be_chosen(tmp_path: Path, loss: str) -> None:
     assert read_manifest(tmp_path / "m").training.options["loss"] == loss
 
 
+def test_regularisation_and_negatives_can_be_chosen(tmp_path: Path) -> None:
+    small = ("--shop-events", 1_000, "--epochs", 1, "--weight-decay", 0.2, "--id-dropout", 0.4)
+    kindred(
+        "train",
+        "--generated",
+        *small,
+        "--negative-weight",
+        0.5,
+        "--sampled-items",
+        64,
+        "--output",
+        tmp_path / "m",
+    )
+    options = read_manifest(tmp_path / "m").training.options
+    assert options["weight_decay"] == 0.2
+    assert options["towers"]["id_dropout"] == 0.4
+    assert options["negative_weight"] == 0.5
+    assert options["sampled_items"] == 64
+
+
+def test_a_model_that_reads_more_than_workers_keep_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["--shop-events", "1000", "--epochs", "1", "--max-length", "60"]
+    monkeypatch.setenv("KINDRED_POSTGRES__HISTORY_LIMIT", "59")
+    command = ["train", "--generated", *small, "--output", str(tmp_path / "m")]
+    last = CliRunner().invoke(app, command).stdout.splitlines()[-1]
+    assert last == (
+        "The model reads the newest 60 interactions, but a worker keeps 59: "
+        "set KINDRED_POSTGRES__HISTORY_LIMIT=60 for all workers."
+    )
+    monkeypatch.setenv("KINDRED_POSTGRES__HISTORY_LIMIT", "60")
+    assert "HISTORY_LIMIT" not in CliRunner().invoke(app, [*command, "--if-missing"]).stdout
+
+
 @pytest.mark.parametrize("place", [[], ["--generated", "--from", "postgres"]])
 def test_exactly_one_source_is_asked_for(place: list[str], tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="--from postgres"):

@@ -29,9 +29,10 @@ from kindred.local import datasets
 from kindred.training import learner
 from kindred.training.dataset import build_log
 from kindred.training.evaluate import ModelScorer, from_time, leave_one_out, metrics, ranks
-from kindred.training.event_log import EventLog, has_type, new_to_user
+from kindred.training.event_log import EventLog, has_type
 from kindred.training.holdout import remaining
 from kindred.training.options import TrainingOptions
+from kindred.training.targets import new_to_user
 from kindred.training.train import fit
 
 MOST_CASES = 10_000

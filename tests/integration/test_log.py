@@ -61,7 +61,7 @@ def copied(database: Database) -> EventLog:
 
 def told(log: EventLog) -> dict[str, Any]:
     """Everything that a log says, its numbers included."""
-    names = ("user_ids", "item_ids", "type_names", "profiles", "attributes")
+    names = ("user_ids", "item_ids", "type_names", "profiles", "titles", "attributes")
     return {name: list(getattr(log, name)) for name in names} | {
         name: getattr(log, name).tolist() for name in log_files.COLUMNS
     }
@@ -91,10 +91,19 @@ def test_an_empty_database_is_an_empty_log(database: Database) -> None:
 def test_the_erased_and_the_removed_are_not_in_it(database: Database) -> None:
     store = HistoryStore(database, FILM_SHOP)
     apply(store, *EVENTS)
-    apply(store, erase("zoe", 10), remove("f1", 10), remove("a0", 10))
-    assert told(copied(database)) == told(
-        build_log([*EVENTS, erase("zoe", 10), remove("f1", 10), remove("a0", 10)])
-    )
+    # f2 was described again, nobody ever described f3.
+    ends = [erase("zoe", 10), *(remove(item, 10) for item in ("f1", "f2", "f3", "a0"))]
+    ends += [describe("f2", 11, "Fargo"), watch("bob", "f2", 12)]
+    for event in ends:
+        apply(store, event)
+    found = copied(database)
+    assert told(found) == told(build_log([*EVENTS, *ends]))
+    assert dict(zip(found.item_ids, found.removed.tolist(), strict=True)) == {
+        "f1": True,
+        "f2": False,
+        "f3": True,
+        "ä": False,
+    }
 
 
 def test_a_reader_sees_one_moment(database: Database) -> None:

@@ -141,6 +141,14 @@ def test_collections_of_another_width(kindred: Kindred, prepared: Settings) -> N
     assert "holds vectors of width 3" in kindred()
 
 
+def test_a_model_that_reads_more_than_is_kept_is_a_warning(prepared: Settings) -> None:
+    few = prepared.postgres.model_copy(update={"history_limit": 20})
+    with structlog.testing.capture_logs() as logged:
+        _install(prepared.model_copy(update={"postgres": few}))
+    (warning,) = [entry for entry in logged if entry["log_level"] == "warning"]
+    assert "KINDRED_POSTGRES__HISTORY_LIMIT=" in warning["reason"]
+
+
 def test_settings_that_are_none(kindred: Kindred) -> None:
     assert "KINDRED_WORKER__BATCH_SIZE" in kindred(WORKER__BATCH_SIZE="abc")
     sentence = kindred(WORKER__BATCH_SIZE="10", WORKER__BACH_SIZE="10")

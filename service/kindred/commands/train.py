@@ -70,15 +70,31 @@ def train(
     ] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Time budget.", min=0.01)] = None,
     epochs: Annotated[int, typer.Option(help="At most.", min=1)] = 40,
-    patience: Annotated[int, typer.Option(help="Epochs without a better NDCG@10.", min=1)] = 5,
+    patience: Annotated[int, typer.Option(help="Epochs without a better NDCG@10 (ties: MRR).", min=1)] = 5,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-3,
     batch_tokens: Annotated[int, typer.Option(help="Interactions of a step.", min=16)] = 4_096,
+    weight_decay: Annotated[float, typer.Option(help="More for small logs.", min=0)] = 0.3,
     dropout: Annotated[float, typer.Option(help="More for small logs.", min=0, max=0.9)] = 0.1,
+    id_dropout: Annotated[
+        float,
+        typer.Option(
+            help="Share of items that a step knows by their attributes alone. More where many are new.",
+            min=0,
+            max=0.9,
+        ),
+    ] = 0.1,
+    negative_weight: Annotated[
+        float,
+        typer.Option(help="Of pushing a disliked item away, against drawing a wanted one near.", min=0),
+    ] = 1.0,
+    sampled_items: Annotated[
+        int, typer.Option(help="Candidates of a step, of the losses sampled and triplet.", min=1)
+    ] = 8_192,
     half_life_days: Annotated[
         float | None,
         typer.Option(
-            help="Second half of the epochs: ask half as often about a target so much older than the newest. "
-            "For news and fashions.",
+            help="Second half of the training: ask half as often about a target so much older than the "
+            "newest. For news and fashions. Patience counts from there.",
             min=0.01,
         ),
     ] = None,
@@ -89,7 +105,11 @@ def train(
     ] = "time",
     validation_share: Annotated[
         float,
-        typer.Option(help="Of the newest events; 0: none, the last epoch ships.", min=0, max=0.5),
+        typer.Option(
+            help="Of the newest events, by time; 0: no validation either way, the last epoch ships.",
+            min=0,
+            max=0.5,
+        ),
     ] = 0.05,
     seed: int = 0,
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -111,7 +131,7 @@ def train(
     settings = load_settings()
     directory = output or settings.checkpoint
     if if_missing and directory.exists():
-        return report(directory, load_checkpoint(directory)[1], as_json, trained=False)
+        return report(directory, load_checkpoint(directory)[1], settings, as_json, trained=False)
     check_replaceable(directory)
     saved = SavedRun(directory)
     if resume and saved.exists:
@@ -124,7 +144,10 @@ def train(
             max_minutes=max_minutes, epochs=epochs, patience=patience, learning_rate=learning_rate, loss=loss,
             validation_by="last_target" if hold_out_last else validation_by, seed=seed, threads=threads,
             batch_tokens=batch_tokens, half_life_days=half_life_days, validation_share=validation_share,
-            towers=TowerOptions(dimension=dimension, max_length=max_length, dropout=dropout),
+            weight_decay=weight_decay, negative_weight=negative_weight, sampled_items=sampled_items,
+            towers=TowerOptions(
+                dimension=dimension, max_length=max_length, dropout=dropout, id_dropout=id_dropout
+            ),
         )  # fmt: skip
         if align_to:
             read_space(align_to)  # rather now than after the events are read
@@ -132,7 +155,7 @@ def train(
         plan = Plan(declaration, options, held_out, str(align_to.absolute()) if align_to else None)
         saved.begin(log, plan)
     manifest = _run(log, plan, saved, directory)
-    return report(directory, manifest, as_json, trained=True)
+    return report(directory, manifest, settings, as_json, trained=True)
 
 
 def _events(source: Source, held_out: HeldOut, settings: Settings) -> tuple[EventLog, Declaration]:

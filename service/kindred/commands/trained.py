@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kindred.commands.output import console, print_json
+from kindred.operations.kept_history import shortfall
+from kindred.settings import Settings
 
 if TYPE_CHECKING:
     from kindred.embedding.manifest import Manifest
@@ -19,7 +21,7 @@ _ENDINGS = {
 }
 
 
-def report(directory: Path, manifest: Manifest, as_json: bool, *, trained: bool) -> None:
+def report(directory: Path, manifest: Manifest, settings: Settings, as_json: bool, *, trained: bool) -> None:
     """Where the model is, what it learned from and how well, and how to go on where it was interrupted."""
     if as_json:
         return print_json(_as_json(directory, manifest, trained))
@@ -40,6 +42,8 @@ def report(directory: Path, manifest: Manifest, as_json: bool, *, trained: bool)
         _say(f"[dim]What it is good for, and where not: {directory / CARD}[/]")
     if trained and manifest.training.ended == "interrupted":
         _say(f"Go on with: kindred train --resume --output {directory}")
+    if says := shortfall(manifest.max_length, settings):
+        _say(f"[yellow]The model {says}.[/]")
     return None
 
 
@@ -56,8 +60,11 @@ def _as_json(directory: Path, manifest: Manifest, trained: bool) -> dict[str, An
 def _ending(manifest: Manifest) -> str:
     run = manifest.training
     epochs = len(run.epochs)
-    best = max(run.epochs, key=lambda epoch: epoch.ndcg_at_10).epoch
-    kept = f"epoch {best} was the best" if any(manifest.metrics.values()) else "the last one was kept"
+    kept = (
+        f"epoch {run.kept_epoch.epoch} was the best"
+        if any(manifest.metrics.values())
+        else "the last one was kept"
+    )
     return f"{_ENDINGS[run.ended]}, after {epochs} of {run.options['epochs']}; {kept}."
 
 

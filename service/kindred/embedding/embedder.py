@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kindred.embedding import checkpoint
-from kindred.embedding.features import UNKNOWN, Events, Windows, encode_windows
+from kindred.embedding.features import UNKNOWN, Events, Windows, encode_windows, read_of
 from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.vocabulary import Attributes
@@ -66,7 +66,7 @@ class Embedder:
         latest = list({item.number: item for item in items}.values())
         rows = torch.tensor([1 + item.number for item in latest])
         table = _grown(self._items, int(rows.max()) + 1)
-        fresh = self._represent(_known_ids(latest), _known_attributes(latest)).to(self._dtype)
+        fresh = self._representations(latest).to(self._dtype)
         table.index_copy_(0, rows, fresh)
         self._items = table
 
@@ -94,8 +94,11 @@ class Embedder:
     def embed_items(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """Item vectors (n, d), of any length: their dot product with a user's vector is the score."""
         with torch.inference_mode():
-            representations = self._represent(_known_ids(items), _known_attributes(items))
-            return self._towers.item.project(representations).numpy()
+            return self._towers.item.project(self._representations(items)).numpy()
+
+    def _representations(self, items: Sequence[Item]) -> Tensor:
+        ids = [None if item.removed else item.item_id for item in items]
+        return self._represent(ids, [read_of(item, self.declaration.item) for item in items])
 
     def _represent(self, item_ids: Sequence[str | None], attributes: Sequence[Attributes | None]) -> Tensor:
         with torch.no_grad():
@@ -136,11 +139,3 @@ def _grown(table: Tensor, rows: int) -> Tensor:
     grown = table[:1].repeat(max(rows, 2 * len(table)), 1)
     grown[: len(table)] = table
     return grown
-
-
-def _known_ids(items: Sequence[Item]) -> list[str | None]:
-    return [None if item.removed else item.item_id for item in items]
-
-
-def _known_attributes(items: Sequence[Item]) -> list[Attributes | None]:
-    return [None if item.removed else item.attributes for item in items]

@@ -6,7 +6,7 @@ position within a longer history (the first gap of a window is unknown; the towe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from kindred.declaration import Declaration
 from kindred.embedding import vocabulary
 from kindred.embedding.values import stable_hash
 from kindred.embedding.vocabulary import AttributeEncoder, Attributes, Bags, FeatureVocabulary
+from kindred.history.window import Item
 
 GAP_BUCKETS = 32  # 0: unknown; b: a gap of 2^(b-1) - 1 up to 2^b - 2 whole seconds; the last: any longer
 UNKNOWN = 0  # the row or number of an unknown item, event type or identity
+TITLE = "title"  # which a description keeps apart from the attributes
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
@@ -45,6 +47,16 @@ def fit_vocabulary(
         user=vocabulary.fit(declaration.user, profiles),
         item=vocabulary.fit(declaration.item, items),
     )
+
+
+def read_of(item: Item, features: Container[str]) -> Attributes | None:
+    """The attributes that towers with these features read of an item, its title among them if it is one.
+
+    None for an item that is removed, or was never described.
+    """
+    if item.removed or item.attributes is None:
+        return None
+    return {**item.attributes, TITLE: item.title} if TITLE in features else item.attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,13 @@ class TrainingRun(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     epochs: list[Epoch] = []
     ended: Literal["", "epochs", "patience", "budget", "interrupted"] = ""
+    kept: _Count = 0  # the epoch that shipped; 0: not told
+
+    @property
+    def kept_epoch(self) -> Epoch:
+        """The one that shipped; where that is not told, the best by NDCG@10. There must be one."""
+        told = (epoch for epoch in self.epochs if epoch.epoch == self.kept)
+        return next(told, None) or max(self.epochs, key=lambda epoch: epoch.ndcg_at_10)
 
 
 class Lineage(msgspec.Struct, frozen=True):

@@ -31,9 +31,10 @@ LEFT JOIN app_user u USING (user_id)
 ORDER BY l.user_id
 """
 ITEMS = """
-SELECT number, item_id,
-       CASE WHEN removed_at IS NULL OR updated_at > removed_at THEN attributes::text END
-FROM item
+SELECT number, item_id, CASE WHEN NOT removed THEN title END, CASE WHEN NOT removed THEN attributes::text END,
+       removed
+FROM item, LATERAL (
+    SELECT removed_at IS NOT NULL AND (updated_at IS NULL OR updated_at <= removed_at) AS removed) r
 ORDER BY item_id
 """
 EVENT_TYPES = "SELECT name, number FROM event_type ORDER BY name"
@@ -61,11 +62,13 @@ class LoggedUser(NamedTuple):
 
 
 class LoggedItem(NamedTuple):
-    """An item that was ever seen. `attributes` is None where it was never described, or removed."""
+    """An item that was ever seen. Title and attributes are None where it was never described, or removed."""
 
     number: int
     item_id: str
+    title: str | None
     attributes: str | None  # JSON
+    removed: bool
 
 
 class Block(NamedTuple):

@@ -20,6 +20,7 @@ from kindred.history import offsets, sweeps, trips
 from kindred.history.connection import Database
 from kindred.history.migrate import check_version, head
 from kindred.operations import encryption
+from kindred.operations.kept_history import shortfall
 from kindred.operations.lineage import check_lineage, check_offsets
 from kindred.settings import Settings
 from kindred.vectors.aliases import live_model
@@ -136,6 +137,8 @@ class _Doctor:
 
     def _checkpoint(self) -> str:
         manifest = read_manifest(self._settings.checkpoint)
+        if says := shortfall(manifest.max_length, self._settings):
+            raise Warn(f"{manifest.name} {says}.")
         return f"{manifest.name} in {self._settings.checkpoint}, {manifest.dimension} dimensions"
 
     def _collections(self) -> str:

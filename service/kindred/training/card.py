@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kindred.embedding.manifest import Epoch, Manifest, TrainingRange
+from kindred.embedding.manifest import Manifest, TrainingRange, TrainingRun
 from kindred.training.groups import Judged, by_age, by_history_length, by_popularity
 from kindred.training.plots import BLUE, ORANGE, bars, panels, png
 
@@ -107,7 +107,7 @@ def _limits(manifest: Manifest, cases: Judged) -> str:
 def _figures(manifest: Manifest, cases: Judged) -> Iterator[tuple[str, tuple[Figure, str]]]:
     """File names, the figures, and what they show in words."""
     if manifest.training.epochs:
-        yield "loss.png", (_loss_curve(manifest.training.epochs), "Loss and NDCG@10 by epoch")
+        yield "loss.png", (_loss_curve(manifest.training), "Loss and NDCG@10 by epoch")
     history, age, popularity = by_history_length(cases), by_age(cases), by_popularity(cases)
     groups = {
         "recall_by_history.png": ("Recall by length of the history", "interactions before", history),
@@ -123,14 +123,15 @@ def _figures(manifest: Manifest, cases: Judged) -> Iterator[tuple[str, tuple[Fig
             yield name, (bars(title, _RECALL, label, found), title)
 
 
-def _loss_curve(epochs: list[Epoch]) -> Figure:
+def _loss_curve(run: TrainingRun) -> Figure:
+    epochs = run.epochs
     figure, (loss, quality) = panels("Training", 2)
     numbers = [each.epoch for each in epochs]
     marker = "o" if len(epochs) < 30 else ""
     losses = [math.nan if each.loss is None else each.loss for each in epochs]
     loss.plot(numbers, losses, marker=marker, color=BLUE)
     quality.plot(numbers, [each.ndcg_at_10 for each in epochs], marker=marker, color=ORANGE)
-    best = max(epochs, key=lambda each: each.ndcg_at_10)
+    best = run.kept_epoch
     quality.annotate(
         f"best: {best.ndcg_at_10:.4f}",
         (best.epoch, best.ndcg_at_10),

@@ -64,17 +64,21 @@ def _copy_interactions(reader: LogReader, folder: Path) -> tuple[NDArray[np.bool
 
 def _copy_items(reader: LogReader, folder: Path, seen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Writes the items that occur or are described; returns the place of each of Postgres' numbers."""
-    kept = []
+    kept, removed = [], []
     with (
         RowsWriter(folder / log_files.ITEM_IDS) as ids,
+        RowsWriter(folder / log_files.TITLES) as titles,
         RowsWriter(folder / log_files.ATTRIBUTES) as described,
     ):
         for item in reader.items():
             if item.attributes is None and not (item.number < len(seen) and seen[item.number]):
                 continue
             ids.add(item.item_id.encode())
+            titles.add(msgspec.json.encode(item.title))
             described.add((item.attributes or "null").encode())
             kept.append(item.number)
+            removed.append(item.removed)
+    np.array(removed, np.bool_).tofile(folder / "removed")
     return _places(kept)
 
 

@@ -99,8 +99,9 @@ class _Collector:
         kept = self._not_erased(times_us)
         user_ids, user = self._users.sorted(kept)
         type_names, types = self._types.sorted(kept)
-        described = [item_id for item_id in self._descriptions if self._attributes(item_id) is not None]
+        described = [item_id for item_id in self._descriptions if not self._is_removed(item_id)]
         item_ids, items = self._items.sorted(kept, described)
+        descriptions = [self._description(item_id) for item_id in item_ids]
         times_us, event_ids = times_us[kept], [self._event_ids[at] for at in np.flatnonzero(kept)]
         order = _in_order(user, times_us, event_ids)
         return EventLog(
@@ -108,12 +109,14 @@ class _Collector:
             item_ids=item_ids,
             type_names=type_names,
             profiles=[self._profile(user_id) for user_id in user_ids],
-            attributes=[self._attributes(item_id) for item_id in item_ids],
+            titles=[None if item is None else item.title for item in descriptions],
+            attributes=[None if item is None else _parsed(item.attributes) for item in descriptions],
             offsets=np.searchsorted(user[order], np.arange(len(user_ids) + 1)),
             items=items[order].astype(np.int32),
             types=types[order].astype(np.int16),
             times_us=times_us[order],
             from_start=np.ones(len(user_ids), bool),
+            removed=np.array([self._is_removed(item_id) for item_id in item_ids], bool),
         )
 
     def _not_erased(self, times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -127,11 +130,13 @@ class _Collector:
             return {}
         return _parsed(profile.attributes)
 
-    def _attributes(self, item_id: str) -> Mapping[str, Any] | None:
-        item = self._descriptions.get(item_id)
-        if item is None or self._removed.get(item_id, -1) >= item.updated_at_us:
-            return None
-        return _parsed(item.attributes)
+    def _description(self, item_id: str) -> ItemDescription | None:
+        return None if self._is_removed(item_id) else self._descriptions.get(item_id)
+
+    def _is_removed(self, item_id: str) -> bool:
+        """Described at the same moment or before, or never."""
+        removed_at_us, item = self._removed.get(item_id), self._descriptions.get(item_id)
+        return removed_at_us is not None and (item is None or item.updated_at_us <= removed_at_us)
 
 
 def _in_order(

@@ -1,6 +1,6 @@
 """How good recommendations are: the rank of what a user really took next.
 
-The protocol is the strict one: the whole catalogue competes, items the user has seen are removed, and
+The protocol is the strict one: the whole catalogue competes, but for what the user has seen, and
 an item with the same score as the target counts as better (a constant scorer must not look good).
 A case is one event of the log; its user's history is everything before it.
 """
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories
-from kindred.training.event_log import EventLog, has_type, ranges, target_events
+from kindred.training.event_log import EventLog, has_type, ranges
+from kindred.training.targets import first_takes, target_events
 
 _CHUNK_CASES = 512
 _CHUNK_SCORES = 10_000_000  # cases x items that are scored at once, 4 bytes each
@@ -64,7 +65,10 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Who competes. `items` (m,): only these, and the target; None: all. `seen`: seen items as well."""
+    """Who competes, of what was not removed. `items` (m,): only these, and the target; None: all.
+
+    `seen`: seen items as well.
+    """
 
     items: NDArray[np.bool_] | None = None
     seen: bool = False
@@ -111,9 +115,8 @@ class Judge:
         chunk = cases[at]
         targets = self.log.items[chunk]
         scores = self._scores(scorer, chunk, ends[at])
-        competing = (
-            np.ones(scores.shape, bool) if rules.items is None else np.tile(rules.items, (len(chunk), 1))
-        )
+        there = ~self.log.removed if rules.items is None else rules.items & ~self.log.removed
+        competing = np.tile(there, (len(chunk), 1))
         if not rules.seen:
             competing[self._seen_by(chunk)] = False
         competing[np.arange(len(chunk)), targets] = True
@@ -164,8 +167,17 @@ def _all(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def leave_one_out(log: EventLog, declaration: Declaration) -> Events:
-    """The newest target of each user: the customary split, which lets models see the future."""
-    events = np.flatnonzero(target_events(log, declaration))
+    """The newest target of each user: the customary split, which lets models see the future.
+
+    None of a user whose newest item is gone: the one before it was trained on.
+    """
+    newest = newest_takes(log, declaration)
+    return newest[~log.removed[log.items[newest]]]
+
+
+def newest_takes(log: EventLog, declaration: Declaration) -> Events:
+    """The event that each user is split at, whether or not its item is there to be asked about."""
+    events = np.flatnonzero(first_takes(log, declaration))
     newest: Events = events[np.diff(log.users[events], append=-1) != 0]
     return newest
 

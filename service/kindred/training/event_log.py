@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.declaration import Declaration
 from kindred.embedding.manifest import TrainingRange
+from kindred.errors import Misconfigured
 from kindred.history.window import Histories, Item
 
 T = TypeVar("T", bound=np.generic)
@@ -35,12 +35,14 @@ class EventLog:
     item_ids: Sequence[str]  # m
     type_names: Sequence[str]
     profiles: Sequence[Mapping[str, Any]]  # n, {} where none is known
-    attributes: Sequence[Mapping[str, Any] | None]  # m, None where the item was never described
+    titles: Sequence[str | None]  # m
+    attributes: Sequence[Mapping[str, Any] | None]  # m, None where the item was never described, or removed
     offsets: NDArray[np.int64]  # (n + 1,)
     items: NDArray[np.int32]  # (events,)
     types: NDArray[np.int16]  # (events,)
     times_us: NDArray[np.int64]  # (events,)
     from_start: NDArray[np.bool_]  # (n,) whether the user's first event is in it: retention drops the oldest
+    removed: NDArray[np.bool_]  # (m,) items that are gone: unknown where a history holds them, and no targets
 
     def __len__(self) -> int:
         return len(self.items)
@@ -89,7 +91,12 @@ class EventLog:
             yield slice(first, end), slice(self.offsets[first], self.offsets[end])
 
     def time_at(self, share: float) -> int:
-        """The moment before which this share of all events lies."""
+        """The moment before which this share of all events lies. Raises Misconfigured without any event."""
+        if not len(self):
+            raise Misconfigured(
+                "There is no event in this log to split by time: is it the right one, and does the "
+                "declaration name its types?"
+            )
         newest_first_left_out = min(int(share * len(self)), len(self) - 1)
         return int(np.partition(self.times_us, newest_first_left_out)[newest_first_left_out])
 
@@ -114,11 +121,19 @@ class EventLog:
 
     def catalogue(self) -> list[Item]:
         """Every item, numbered as in this log, for an embedder."""
-        described = zip(self.item_ids, self.attributes, strict=True)
-        return [
-            Item(number, item_id, None, attributes, removed=False, revision=0, popularity=0.0)
-            for number, (item_id, attributes) in enumerate(described)
-        ]
+        return [self.item(number) for number in range(len(self.item_ids))]
+
+    def item(self, number: int) -> Item:
+        """One of the catalogue."""
+        return Item(
+            number,
+            self.item_ids[number],
+            self.titles[number],
+            self.attributes[number],
+            removed=bool(self.removed[number]),
+            revision=0,
+            popularity=0.0,
+        )
 
     def training_range(self) -> TrainingRange:
         """Size and time span, for a manifest."""
@@ -150,35 +165,4 @@ def looked_up(table: NDArray[T], index: NDArray[np.signedinteger[Any]]) -> NDArr
     for start in range(0, len(index), SLICE_EVENTS):
         part = slice(start, start + SLICE_EVENTS)
         found[part] = table[index[part]]
-    return found
-
-
-def target_events(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
-    """(events,) positive events on items that the user had not seen before.
-
-    An item seen before is left out of recommendations, so there is no asking for it.
-    """
-    return new_to_user(log, declaration) & has_type(log, declaration.positive_types)
-
-
-def new_to_user(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
-    """(events,) no event before it was one after which the item counts as seen."""
-    seen = has_type(log, declaration.seen_types)
-    fresh = np.empty(len(log), bool)
-    for users, events in log.slices():
-        lengths = np.diff(log.offsets[users.start : users.stop + 1])
-        pairs = np.repeat(np.arange(len(lengths)), lengths) * len(log.item_ids) + log.items[events]
-        fresh[events] = ~_any_before(seen[events], pairs)
-    return fresh
-
-
-def _any_before(marked: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(k,) whether an earlier entry of the same group is marked."""
-    order = np.argsort(groups, kind="stable")
-    marked_in_order = marked[order].astype(np.int64)
-    before = np.cumsum(marked_in_order) - marked_in_order  # over all groups so far
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    within = before - np.repeat(before[starts], np.diff(starts, append=len(order)))
-    found = np.empty(len(marked), bool)
-    found[order] = within > 0
     return found

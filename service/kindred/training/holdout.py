@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.embedding.manifest import HeldOut
-from kindred.training.evaluate import leave_one_out
+from kindred.training.evaluate import newest_takes
 from kindred.training.event_log import EventLog, looked_up
 
 
@@ -38,8 +38,11 @@ def held_out_items(log: EventLog, held_out: HeldOut) -> NDArray[np.bool_]:
 
 
 def before_last_target(log: EventLog, declaration: Declaration) -> NDArray[np.bool_]:
-    """(events,) those before their user's newest target; all of a user who has none."""
-    cases = leave_one_out(log, declaration)
+    """(events,) those before their user's newest target; all of a user who has none.
+
+    One whose item was removed since counts: the split must stay where it was when the model was trained.
+    """
+    cases = newest_takes(log, declaration)
     newest = np.full(len(log.user_ids), len(log))
     newest[log.users[cases]] = cases
     earlier: NDArray[np.bool_] = np.arange(len(log)) < newest[log.users]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from kindred.embedding.features import Events, Windows
+from kindred.embedding.features import Events, Windows, read_of
 from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.towers import Towers
 from kindred.embedding.vocabulary import Bags, joined
+from kindred.training import demand
 from kindred.training.averaging import fading
 from kindred.training.event_log import EventLog, looked_up
 from kindred.training.objective import Competition, Objective
@@ -49,9 +50,16 @@ class Learner:
         self._targets, self._asked = targets, targets if unwanted is None else targets | unwanted
         self.events, self._items = _encoded(model, log)
         self._profiles = _profiles(model, log)
-        self._log_probability = _log_frequency(self.events.rows[targets], len(self._items.offsets))
-        self._odds = None if options.half_life_days is None else _odds(log, options.half_life_days)
+        rows, row_count = self.events.rows[targets], len(self._items.offsets)
+        self._log_probability = demand.log_popularity(rows, row_count)
         self._objective = Objective(options, self._log_probability)
+        self._odds = None if options.half_life_days is None else demand.odds(log, options.half_life_days)
+        # Only in-batch candidates are the targets themselves; the others are drawn by popularity throughout.
+        self._log_probability_late = (
+            demand.log_demand(rows, row_count, self._odds[targets])
+            if self._odds is not None and self._objective.loss == "in-batch"
+            else self._log_probability
+        )
         self._precision = chosen_precision(options.precision)
         self._average = AveragedModel(model.towers, multi_avg_fn=fading(options.averaging))
         self._optimizer = torch.optim.AdamW(
@@ -73,22 +81,24 @@ class Learner:
     def run_epoch(self, epoch: int, on_share: OnShare | None = None) -> float:
         """One pass over all targets (`epoch` counts from 1); returns the mean loss of its steps.
 
-        Ends within the epoch when the time budget is spent. What is drawn depends on seed and epoch alone,
-        so that a resumed training draws the same.
+        Ends within the epoch when the time budget is spent. What is drawn depends on seed, epoch and share
+        done alone, so that a resumed training draws the same.
         """
         self.model.towers.train()
         rng = np.random.default_rng((self._options.seed, epoch))
         torch.manual_seed(int(rng.integers(2**63)))
-        asked = self._asked
-        if self._odds is not None and 2 * epoch > self._options.epochs:  # first tastes, then demand
-            asked = asked & (rng.random(len(asked)) < self._odds)
+        in_demand = None if self._odds is None else rng.random(len(self._odds)) < self._odds
+        asked = self._asked & in_demand if in_demand is not None and self._is_late else self._asked
         samples = cut(self._log, self.model.options.max_length, rng)
         losses, windows = list[float](), 0
         for batch in batches(samples, self.events, asked, self._options.batch_tokens, rng):
             self.share_done = self._share((epoch - 1 + windows / len(samples.users)) / self._options.epochs)
             if self.share_done >= 1:
                 break
-            losses.append(self._step(batch))
+            if in_demand is not None and self._is_late:  # which may begin within an epoch
+                batch = batch.where(in_demand)
+            if len(batch.events):
+                losses.append(self._step(batch))
             windows += len(batch.users)
             if on_share:
                 on_share(self.share_done)
@@ -124,6 +134,10 @@ class Learner:
             vectors: Tensor = tower(prefixes, windows, representations)
         return vectors
 
+    @property
+    def _is_late(self) -> bool:
+        return self.share_done >= demand.BEGINS
+
     def _share(self, by_epochs: float) -> float:
         # The schedule must have come to its end when the budget is spent, whichever is first.
         if self._options.max_minutes is None:
@@ -146,7 +160,8 @@ class Learner:
     def _loss(self, batch: Batch) -> Tensor:
         rows, wanted = self.events.rows[batch.events], self._targets[batch.events]
         drawn = self._objective.drawn(rows[wanted])
-        among = Competition(self._items, self._log_probability, drawn, rows, batch.windows.rows)
+        log_probability = self._log_probability_late if self._is_late else self._log_probability
+        among = Competition(self._items, log_probability, drawn, rows, batch.windows.rows)
         representations = self.model.towers.item(among.bags)
         windows = replace(batch.windows, rows=among.places(batch.windows.rows))
         positions = self._user_vectors(batch.users, windows, representations)
@@ -175,8 +190,9 @@ def _encoded(model: Model, log: EventLog) -> tuple[Events, Bags]:
     known = model.encoder.vocabulary.item_ids
     row_of = {item_id: row for row, item_id in enumerate(known, start=1)}
     rows = np.array([row_of.get(item_id, 0) for item_id in log.item_ids], np.int32)
-    attributes = dict(zip(log.item_ids, log.attributes, strict=True))
-    bags = model.encoder.encode_items([None, *known], [None, *(attributes[item_id] for item_id in known)])
+    number_of = {item_id: number for number, item_id in enumerate(log.item_ids)}
+    described = (read_of(log.item(number_of[item_id]), model.declaration.item) for item_id in known)
+    bags = model.encoder.encode_items([None, *known], [None, *described])
     types = model.encoder.type_numbers(log.type_names).astype(np.int16)
     return Events(looked_up(rows, log.items), looked_up(types, log.types), log.times_us), bags
 
@@ -187,16 +203,3 @@ def _profiles(model: Model, log: EventLog) -> Bags:
     slices = [slice(start, start + _ENCODED_USERS) for start in starts]
     encode = model.encoder.encode_profiles
     return joined([encode(log.user_ids[part], log.profiles[part]) for part in slices])
-
-
-def _log_frequency(rows: NDArray[np.int32], row_count: int) -> Tensor:
-    # One is added, so that an item without targets can be drawn as a negative too.
-    counts = np.bincount(rows, minlength=row_count)[1:] + 1.0
-    return torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32))
-
-
-def _odds(log: EventLog, half_life_days: float) -> NDArray[np.float32]:
-    """(events,) how likely an epoch asks about each: what is in demand changes, and old demand misleads."""
-    ages_days = (log.times_us.max(initial=0) - log.times_us) / 86_400e6
-    odds: NDArray[np.float32] = np.exp2(-ages_days / half_life_days).astype(np.float32)
-    return odds

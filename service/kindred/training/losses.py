@@ -64,7 +64,9 @@ def sampled_softmax(
     With the batch's own targets as the sample it is the in-batch contrastive loss (InfoNCE, van den Oord
     2018, corrected as Yi 2019 does); candidates equal to a row's own target are no negatives of it.
     """
-    own, others = _corrected(users, items, targets, sampled, log_probability)
+    own = (users * items[targets]).sum(1, keepdim=True) - log_probability[targets, None]
+    others = users @ items[sampled].T - log_probability[sampled]
+    others = others.masked_fill(targets[:, None] == sampled, -torch.inf)
     logits = torch.cat([own, others], dim=1)
     return functional.cross_entropy(logits, torch.zeros_like(targets))
 
@@ -78,16 +80,21 @@ def repelled(
 ) -> Tensor:
     """Mean of -log(1 - p), p the softmax probability of what a user disliked next.
 
-    Unlikelihood (Welleck 2020), over the whole catalogue, or over `sampled` items with the correction of
-    `sampled_softmax`.
+    Unlikelihood (Welleck 2020), over the whole catalogue, or estimated from `sampled` (K,) items: p / (1 - p)
+    is the own mass over that of the others, to which each draw adds its own divided by K times how likely
+    one draw gives it. 0 for a row whose sample holds no other item.
     """
     if sampled is None or log_probability is None:
         everything = users @ items.T
-        own = everything.gather(1, unwanted[:, None])
+        own = everything.gather(1, unwanted[:, None])[:, 0]
         others = everything.scatter(1, unwanted[:, None], -torch.inf)
-    else:
-        own, others = _corrected(users, items, unwanted, sampled, log_probability)
-    return functional.softplus(own[:, 0] - others.logsumexp(1)).mean()
+        return functional.softplus(own - others.logsumexp(1)).mean()
+    compared = (unwanted[:, None] != sampled).any(1)  # the others' mass would be 0, and the loss infinite
+    users, unwanted, count = users[compared], unwanted[compared], len(users)
+    own = (users * items[unwanted]).sum(1)
+    masses = users @ items[sampled].T - log_probability[sampled] - math.log(max(len(sampled), 1))
+    others = masses.masked_fill(unwanted[:, None] == sampled, -torch.inf)
+    return functional.softplus(own - others.logsumexp(1)).sum() / max(count, 1)
 
 
 def triplet(
@@ -112,12 +119,3 @@ def _semi_hard(scores: Tensor, right: Tensor, collides: Tensor) -> Tensor:
     lowest = scores.masked_fill(collides, torch.inf).amin(1)
     negatives = torch.where(below.isinf(), lowest, below)
     return negatives.masked_fill(negatives.isinf(), -torch.inf)  # nothing but collisions: no loss
-
-
-def _corrected(
-    users: Tensor, items: Tensor, targets: Tensor, sampled: Tensor, log_probability: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Logits of each row's own item (P, 1) and of the sample (P, K), without its own item."""
-    own = (users * items[targets]).sum(1, keepdim=True) - log_probability[targets, None]
-    others = users @ items[sampled].T - log_probability[sampled]
-    return own, others.masked_fill(targets[:, None] == sampled, -torch.inf)

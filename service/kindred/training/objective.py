@@ -59,7 +59,8 @@ class Objective:
     ) -> Tensor:
         """The loss of (P, d) users and the items (P,) that came next: `wanted`, or disliked."""
         near, far = next_items[wanted], next_items[~wanted]
-        loss = self._drawn_near(users[wanted], items, near, among) if len(near) else users.new_zeros(())
+        # A sum of nothing is a zero that a step can be taken on all the same.
+        loss = self._drawn_near(users[wanted], items, near, among) if len(near) else users[:0].sum()
         if len(far) and self._options.negative_weight:
             pushed = repelled(users[~wanted], items, far, among.drawn, among.log_probability)
             loss = loss + self._options.negative_weight * pushed * (len(far) / max(len(near), 1))

@@ -29,7 +29,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation_share: float = 0.05  # newest share of all events, never trained on; 0: the last epoch ships
     validation_by: Literal["time", "last_target"] = "time"  # or each user's newest, for leave-one-out
     validation_cases: int = 2_000
-    patience: int = 5  # epochs without a better NDCG@10
+    patience: int = 5  # epochs without a better NDCG@10, ties broken by MRR
     loss: LossName = "auto"  # full softmax, sampled for large catalogues
     full_softmax_items: int = 50_000  # what "auto" calls large is larger than this
     sampled_items: int = 8_192  # candidates a step, of the sampled loss

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kindred.embedding.manifest import Epoch
 from kindred.embedding.model import Model
+from kindred.training import demand
 from kindred.training.learner import Learner, OnShare
 from kindred.training.options import TrainingOptions
 from kindred.training.saved_run import SavedRun, Story, Tensors
@@ -46,6 +47,7 @@ class Run:
         self._best: dict[str, Tensor] = {}
         self.epochs: list[Epoch] = []
         self.best_epoch, self.metrics = 0, dict[str, float]()
+        self._half_at: int | None = None  # the epoch that reached the second half
         if saved and (state := saved.read()):
             self._restore(*state)
 
@@ -78,15 +80,26 @@ class Run:
             return "epochs"
         if self._learner.share_done >= 1:
             return "budget"
-        validated = any(self.metrics.values())
-        return "patience" if validated and done - self.best_epoch >= self._options.patience else None
+        return "patience" if self._idle_epochs() >= self._options.patience else None
+
+    def _idle_epochs(self) -> int:
+        """Epochs in a row that were no better, as far as patience counts them."""
+        if not any(self.metrics.values()):
+            return 0
+        since = self.best_epoch
+        if self._options.half_life_days is not None:
+            # What that is for comes in the second half, so the first one must not end the training.
+            since = max(since, self._half_at or len(self.epochs))
+        return len(self.epochs) - since
 
     def _advance(self, on_progress: OnProgress | None, on_share: OnShare | None) -> None:
         learner, number = self._learner, len(self.epochs) + 1
         loss = learner.run_epoch(number, on_share)
+        if self._half_at is None and learner.share_done >= demand.BEGINS:
+            self._half_at = number
         measured = self._validate(learner.averaged)
         ndcg, hr = measured["ndcg@10"], measured["hr@10"]
-        if not self._best or ndcg > self.metrics["ndcg@10"] or not any(measured.values()):
+        if self._is_better(measured):
             self._best, self.best_epoch, self.metrics = _copied(learner.averaged), number, measured
         self.epochs.append(Epoch(number, None if math.isnan(loss) else loss, learner.seconds, ndcg, hr))
         if self._saved:
@@ -95,15 +108,27 @@ class Run:
             share, epochs = learner.share_done, self._options.epochs
             on_progress(Progress(number, epochs, share, loss, ndcg, hr, learner.seconds))
 
+    def _is_better(self, measured: dict[str, float]) -> bool:
+        if not self._best or not any(measured.values()):  # the last one ships where nothing can be validated
+            return True
+        return _quality(measured) > _quality(self.metrics)
+
     def _save(self, saved: SavedRun) -> None:
         learner = self._learner
-        story = Story(self.epochs, self.best_epoch, self.metrics, learner.share_done, learner.seconds)
+        story = Story(
+            self.epochs, self.best_epoch, self.metrics, learner.share_done, learner.seconds, self._half_at
+        )
         saved.write(story, {"learner": learner.state(), "best": self._best})
 
     def _restore(self, story: Story, tensors: Tensors) -> None:
         self.epochs, self.best_epoch, self.metrics = list(story.epochs), story.best_epoch, story.metrics
-        self._best = tensors["best"]
+        self._best, self._half_at = tensors["best"], story.half_at
         self._learner.restore(tensors["learner"], story.share_done, story.seconds)
+
+
+def _quality(metrics: dict[str, float]) -> tuple[float, float]:
+    # In a large catalogue NDCG@10 may long be 0, while every rank moves MRR.
+    return metrics["ndcg@10"], metrics["mrr"]
 
 
 def _copied(model: Model) -> dict[str, Tensor]:

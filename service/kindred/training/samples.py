@@ -8,7 +8,7 @@ Samples overlap so that a target has some interactions behind it, or all there a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,11 @@ class Batch:
     rows: NDArray[np.int64]  # (targets,)
     positions: NDArray[np.int64]  # (targets,)
     events: NDArray[np.int64]  # (targets,) what happened then
+
+    def where(self, asked: NDArray[np.bool_]) -> Batch:
+        """The same windows with only the targets among the log's events that are `asked` (events,)."""
+        kept = asked[self.events]
+        return replace(self, rows=self.rows[kept], positions=self.positions[kept], events=self.events[kept])
 
 
 def cut(log: EventLog, max_length: int, rng: np.random.Generator) -> Samples:

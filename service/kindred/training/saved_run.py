@@ -41,6 +41,7 @@ class Story(msgspec.Struct, frozen=True):
     metrics: dict[str, float]
     share_done: float
     seconds: float
+    half_at: int | None = None  # the epoch that reached the second half
 
 
 Tensors = dict[str, dict[str, Tensor]]  # by owner and name

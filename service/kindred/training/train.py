@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,16 +17,18 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
-from kindred.embedding.features import fit_vocabulary
+from kindred.embedding.features import fit_vocabulary, read_of
 from kindred.embedding.manifest import HeldOut, TrainingRun
 from kindred.embedding.model import Model, build
 from kindred.training.alignment import read_space, settle
 from kindred.training.evaluate import ModelScorer, from_time, leave_one_out, metrics, ranks
 from kindred.training.event_log import EventLog
 from kindred.training.groups import Judged, judged
+from kindred.training.holdout import before_last_target
 from kindred.training.labels import wanted_and_unwanted
 from kindred.training.learner import Learner, OnShare
 from kindred.training.options import TrainingOptions
+from kindred.training.precision import meant
 from kindred.training.run import OnProgress, Run
 from kindred.training.saved_run import SavedRun
 
@@ -107,9 +109,16 @@ def fit(
         learner = Learner(model, training, wanted, options, unwanted)
         run = Run(learner, options, lambda model: metrics(_ranks(model, log, cases, options)), saved)
         ending = run.finish(on_progress, on_share)
-        learned, best = TrainingRun(msgspec.to_builtins(options), run.epochs, ending), run.best_model()
+        learned, best = TrainingRun(_used(options), run.epochs, ending, run.best_epoch), run.best_model()
         found = judged(log, declaration, training, cases, _ranks(best, log, cases, options))
         return Fitted(best, run.metrics, learned, found)
+
+
+def _used(options: TrainingOptions) -> dict[str, Any]:
+    """The options as they were understood here: on another machine, "auto" may be another precision."""
+    chosen = msgspec.structs.replace(options, precision=meant(options.precision))
+    used: dict[str, Any] = msgspec.to_builtins(chosen)
+    return used
 
 
 def _ranks(
@@ -120,13 +129,17 @@ def _ranks(
 
 
 def fresh_model(log: EventLog, declaration: Declaration, options: TrainingOptions) -> Model:
-    """An untrained one, which knows the items and attribute values that the training log names."""
-    numbers = np.unique(log.items).tolist()
+    """An untrained one, which knows the items and attribute values that the training log names.
+
+    A removed item is unknown, as it is to a worker that reads it in a history.
+    """
+    named = np.unique(log.items)
+    numbers = named[~log.removed[named]].tolist()
     users = np.flatnonzero(np.diff(log.offsets)).tolist()
     vocabulary = fit_vocabulary(
         declaration,
         (log.item_ids[number] for number in numbers),
-        (log.attributes[number] or {} for number in numbers),
+        (read_of(log.item(number), declaration.item) or {} for number in numbers),
         (log.profiles[user] for user in users),
     )
     return build(declaration, vocabulary, options.towers, options.seed)
@@ -136,13 +149,11 @@ def _split(
     log: EventLog, declaration: Declaration, options: TrainingOptions
 ) -> tuple[EventLog, NDArray[np.int64]]:
     """The log to train on, and events of the whole log to validate on (a seeded sample of them)."""
-    if not options.validation_share and options.validation_by == "time":
+    if not options.validation_share:
         return log, np.zeros(0, np.int64)
     if options.validation_by == "last_target":
         cases = leave_one_out(log, declaration)
-        newest = np.full(len(log.user_ids), len(log))
-        newest[log.users[cases]] = cases
-        training = log.where(np.arange(len(log)) < newest[log.users])
+        training = log.where(before_last_target(log, declaration))
     else:
         boundary_us = log.time_at(1.0 - options.validation_share) if len(log) else 0
         cases, training = from_time(log, declaration, boundary_us), log.before(boundary_us)

@@ -9,7 +9,8 @@ import numpy as np
 from kindred.declaration import Declaration
 from kindred.events.schema import Contract, Erasure, Interaction, ItemDescription, ItemRemoval, Profile
 from kindred.training.dataset import Event, build_log, read_log
-from kindred.training.event_log import EventLog, target_events
+from kindred.training.event_log import EventLog
+from kindred.training.targets import target_events
 
 
 def interaction(user: str, item: str, time_us: int, event_id: str = "e", kind: str = "watch") -> Interaction:
@@ -67,6 +68,22 @@ def test_the_newest_description_counts_and_ties_go_to_the_higher_digest() -> Non
     assert found == {"i": {"year": 2}, "gone but taken": None}
 
 
+def test_an_item_is_gone_until_it_is_described_later_than_it_was_removed() -> None:
+    events: list[Event] = [
+        interaction("u", item, 1) for item in ("described", "gone", "never described", "i")
+    ]
+    events += [ItemRemoval(item, 5) for item in ("described", "gone", "never described", "never taken")]
+    events += [ItemDescription("described", 6, None, "{}", b""), ItemDescription("gone", 5, None, "{}", b"")]
+    log = build_log(events)
+    assert dict(zip(log.item_ids, log.removed.tolist(), strict=True)) == {
+        "described": False,
+        "gone": True,
+        "i": False,
+        "never described": True,
+    }
+    assert [item.removed for item in log.catalogue()] == log.removed.tolist()
+
+
 def test_a_file_of_lines_makes_the_same_log(tmp_path: Path, film_shop: Declaration) -> None:
     lines = [
         {"event_id": "e", "user_id": "u", "item_id": "i", "type": "watch", "occurred_at": 1_000},
@@ -78,6 +95,7 @@ def test_a_file_of_lines_makes_the_same_log(tmp_path: Path, film_shop: Declarati
     log = read_log(path, Contract("interactions", "users", "items", frozenset(film_shop.events)))
     assert stories(log) == {"u": ["i"]}
     assert log.profiles == [{"country": "DE"}]
+    assert log.titles == ["A film"]
     assert log.attributes == [{"genres": ["drama"]}]
     assert log.times_us.tolist() == [1_000_000]
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -45,6 +45,16 @@ def test_seen_items_do_not_compete(three_steps: EventLog, film_shop: Declaration
 
 def test_a_tie_counts_against_the_target(three_steps: EventLog, film_shop: Declaration) -> None:
     assert rank_of_c(three_steps, film_shop, [0, 0, 2, 2]) == 2
+
+
+def test_what_is_gone_neither_competes_nor_is_asked_about(
+    three_steps: EventLog, film_shop: Declaration
+) -> None:
+    without_d = replace(three_steps, removed=np.array([False, False, False, True]))
+    assert rank_of_c(without_d, film_shop, [0, 0, 1, 9]) == 1
+    assert rank_of_c(three_steps, film_shop, [0, 0, 1, 9]) == 2
+    assert from_time(without_d, film_shop, 1).tolist() == [1, 2]
+    assert leave_one_out(without_d, film_shop).tolist() == [2]
 
 
 def test_metrics_of_hand_computed_ranks() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from kindred import declaration
@@ -18,7 +19,9 @@ from kindred.events.schema import Interaction, ItemDescription, Profile
 from kindred.history.window import Histories, Item
 from kindred.training.dataset import Event, build_log
 from kindred.training.event_log import EventLog
+from kindred.training.learner import Learner
 from kindred.training.options import TrainingOptions
+from kindred.training.samples import Samples, encode
 from kindred.training.train import fresh_model, train
 
 DECLARED = declaration.parse(
@@ -48,6 +51,16 @@ OTHERS = {
     "country": "SE", "age": 60, "likes": ["g3"], "about": "loud", "taste": [0, 1.0, 0],
 }  # fmt: skip
 UNSEEN: dict[str, Any] = {"studio": "new", "genres": ["new"], "country": "XX", "likes": ["new"]}
+
+TITLED = declaration.parse(
+    """
+[events]
+watch = {}
+[item]
+title = { kind = "category" }
+""",
+    "test",
+)
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +141,23 @@ def test_unseen_items_share_one_identity_that_training_has_moved(embedder: Embed
 def test_a_hashed_user_id_tells_users_of_one_profile_apart(embedder: Embedder) -> None:
     one, other = user_vector(embedder, USER, "u01"), user_vector(embedder, USER, "u03")
     assert np.abs(one - other).max() > 1e-4
+
+
+def test_a_title_that_is_declared_is_read_in_training_and_serving_alike() -> None:
+    items = [ItemDescription(f"i{at}", 0, f"Part {at}", "{}", b"") for at in range(4)]
+    taken = [Interaction(f"e{at}", "u", f"i{at}", "watch", at, None, None) for at in range(4)]
+    log = build_log([*items, *taken])
+    model = fresh_model(log, TITLED, TrainingOptions())
+    assert model.encoder.vocabulary.item["title"].values == ["Part 0", "Part 1", "Part 2", "Part 3"]
+    worker = Embedder(model, "worker")
+    unseen = [Item(9, "new", title, {}, False, 0, 0.0) for title in ("Part 1", "Part 2", "another")]
+    one, other, unknown = worker.embed_items(unseen)
+    assert min(abs(one - other).max(), abs(one - unknown).max()) > 0.01
+    (untitled,) = worker.embed_items([replace(unseen[0], title=None)])
+    np.testing.assert_allclose(unknown, untitled, atol=1e-6)
+    learner = Learner(model, log, np.ones(4, bool), TrainingOptions(precision="float32"))
+    worker.update_items(log.catalogue())
+    samples = Samples(*(np.array([value]) for value in (0, 0, 3, 3)))
+    with torch.no_grad():
+        trained = learner.user_vectors(encode(samples, learner.events, np.ones(4, bool)))
+    np.testing.assert_allclose(worker.embed(log.histories(np.array([3]))), trained[:, 3], atol=1e-6)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kindred.declaration import Declaration
 from kindred.embedding.manifest import HeldOut
+from kindred.errors import Misconfigured
 from kindred.training.evaluate import leave_one_out
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target, held_out_items, held_out_users, remaining
@@ -47,11 +50,23 @@ def test_the_newest_share_goes_by_time(shop: EventLog, film_shop: Declaration) -
     assert left.times_us.max() < shop.time_at(0.75)
 
 
+def test_of_no_events_no_newest_share_is_held_out(film_shop: Declaration) -> None:
+    with pytest.raises(Misconfigured, match=r"There is no event in this log.*\?$"):
+        remaining(log_of(), film_shop, HeldOut(newest_share=0.1))
+
+
 def test_the_last_target_and_what_follows_it_is_held_out(film_shop: Declaration) -> None:
     log = log_of(("u", "a", 1), ("u", "b", 2), ("u", "b", 3), ("v", "c", 1))
     assert before_last_target(log, film_shop).tolist() == [True, False, False, False]
     left = remaining(log, film_shop, HeldOut(last_targets=True))
     assert [left.item_ids[item] for item in left.items] == ["a"]
+
+
+def test_a_removal_does_not_move_the_split(film_shop: Declaration) -> None:
+    log = log_of(("u", "a", 1), ("u", "b", 2), ("v", "c", 1))
+    gone = replace(log, removed=np.array([False, True, False]))
+    assert (before_last_target(gone, film_shop) == before_last_target(log, film_shop)).all()
+    assert leave_one_out(gone, film_shop).tolist() == [2]
 
 
 def test_leave_one_out_asks_for_what_the_last_target_hold_out_kept_back(

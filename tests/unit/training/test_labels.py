@@ -35,6 +35,14 @@ def test_wanted_are_positive_and_unwanted_negative_events_on_new_items(film_shop
     assert unwanted.tolist() == [False, False, True, False, False, False, False]
 
 
+def test_nothing_is_asked_of_an_item_that_is_gone(film_shop: Declaration) -> None:
+    log = log_of(("u", "a", "watch"), ("u", "b", "watch"), ("u", "c", "dislike"))
+    gone = replace(log, removed=np.array([True, False, True]))
+    wanted, unwanted = wanted_and_unwanted(gone, film_shop)
+    assert wanted.tolist() == [False, True, False]
+    assert not unwanted.any()
+
+
 def test_nothing_is_asked_of_the_first_event_left_of_a_longer_history(film_shop: Declaration) -> None:
     log = log_of(("u", "a", "watch"), ("u", "b", "watch"), ("v", "a", "dislike"), ("v", "b", "watch"))
     cut = replace(log, from_start=np.array([False, False]))

@@ -132,6 +132,28 @@ def test_repelling_among_all_items_once_is_repelling_in_the_whole_catalogue() ->
     )
 
 
+def test_repelling_counts_each_draw_by_how_often_it_was_to_be_expected() -> None:
+    users, items, unwanted = inputs(rows=40)
+    # Two draws of each even item, one of each odd one: a sample as it is when it holds what is expected.
+    drawn = torch.cat([torch.arange(len(items)), torch.arange(0, len(items), 2)])
+    log_probability = torch.log(torch.bincount(drawn) / len(drawn))
+    assert_same(
+        repelled(users, items, unwanted, drawn, log_probability),
+        repelled(users, items, unwanted),
+        users,
+        items,
+    )
+
+
+def test_with_nothing_to_compare_it_with_a_disliked_item_costs_nothing() -> None:
+    users, items, _ = inputs(rows=9)
+    same, uniform = torch.full((9,), 4), torch.zeros(len(items))
+    for sampled in (torch.zeros(0, dtype=torch.int64), torch.tensor([4, 4])):
+        loss = repelled(users, items, same, sampled, uniform)
+        assert loss.item() == 0
+        assert not torch.autograd.grad(loss, users)[0].any()
+
+
 @pytest.mark.parametrize("share", [0.9, 0.5])
 def test_repelling_a_certain_item_hurts_more_than_an_unlikely_one(share: float) -> None:
     scores = torch.tensor([[share, 1 - share]]).log()

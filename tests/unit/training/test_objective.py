@@ -51,6 +51,21 @@ def test_a_step_computes_only_the_items_it_reads_and_finds_them_again(film_shop:
     assert among.log_probability[among.drawn].tolist() == LOG_SHARE[drawn - 1].tolist()
 
 
+@pytest.mark.parametrize(("loss", "weight"), [("in-batch", 1.0), ("full", 0.0)])
+def test_a_step_without_anything_wanted_can_be_taken(
+    film_shop: Declaration, loss: LossName, weight: float
+) -> None:
+    model = untrained(film_shop, items={str(number): {} for number in range(COUNT)})
+    bags = model.encoder.encode_items([None, *map(str, range(COUNT))], [None] * (COUNT + 1))
+    objective = Objective(TrainingOptions(loss=loss, negative_weight=weight), LOG_SHARE)
+    disliked = np.array([3, 4])
+    among = Competition(bags, LOG_SHARE, objective.drawn(disliked[:0]), disliked)
+    users, items = torch.ones(2, 8, requires_grad=True), torch.ones(COUNT, 8)
+    value = objective(users, items, among.numbers(disliked), torch.zeros(2, dtype=torch.bool), among)
+    assert value.item() == 0
+    value.backward()
+
+
 @pytest.mark.parametrize("loss", ["full", "sampled", "in-batch", "triplet"])
 def test_what_as_many_users_dislike_as_like_is_pushed_away(loss: LossName) -> None:
     assert _probability_of_the_disputed(loss, 1.0) < 0.9 * _probability_of_the_disputed(loss, 0.0)

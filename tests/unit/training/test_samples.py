@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,8 @@ from kindred.training.event_log import EventLog
 from kindred.training.learner import Learner
 from kindred.training.options import TrainingOptions
 from kindred.training.samples import Samples, batches, cut, encode
-from kindred.training.train import fit
+from kindred.training.targets import on_removed
+from kindred.training.train import fit, fresh_model
 
 MAX_LENGTH = 10
 
@@ -92,6 +93,23 @@ def test_a_worker_computes_what_training_computes(shop: EventLog, model: Model) 
         trained = learner.user_vectors(encode(samples, learner.events, np.ones(len(shop), bool)))
     rows, lengths = np.arange(100), samples.ends - samples.starts
     np.testing.assert_allclose(served, trained[rows, lengths].numpy(), atol=1e-5)
+
+
+def test_a_removed_item_is_unknown_to_training_as_to_a_worker(shop: EventLog, film_shop: Declaration) -> None:
+    gone = replace(shop, removed=np.arange(len(shop.item_ids)) % 4 == 0)
+    model = fresh_model(gone, film_shop, TrainingOptions(towers=TowerOptions(max_length=MAX_LENGTH)))
+    left = [item_id for item_id, removed in zip(shop.item_ids, gone.removed, strict=True) if not removed]
+    assert set(model.encoder.vocabulary.item_ids) <= set(left)
+    learner = Learner(model, gone, ~on_removed(gone), TrainingOptions(precision="float32"))
+    ends = shop.offsets[1:21] - 1
+    samples = Samples(np.arange(20), np.maximum(shop.offsets[:20], ends - MAX_LENGTH), ends, ends)
+    worker = Embedder(model, "worker")
+    worker.update_items(gone.catalogue())
+    model.towers.eval()
+    with torch.no_grad():
+        trained = learner.user_vectors(encode(samples, learner.events, np.ones(len(shop), bool)))
+    served, lengths = worker.embed(shop.histories(ends)), samples.ends - samples.starts
+    np.testing.assert_allclose(served, trained[np.arange(20), lengths].numpy(), atol=1e-5)
 
 
 def test_earlier_positions_are_what_a_shorter_window_reads(shop: EventLog, model: Model) -> None:

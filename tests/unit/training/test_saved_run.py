@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,6 +99,7 @@ def test_a_damaged_state_is_refused_in_one_sentence(interrupted: Path, name: str
 
 
 def test_a_log_comes_back_from_its_files(shop: EventLog, tmp_path: Path) -> None:
+    shop = replace(shop, removed=np.arange(len(shop.item_ids)) % 3 == 0)
     log_files.save(shop, tmp_path)
     found = log_files.load(tmp_path)
     for field in fields(EventLog):
@@ -107,3 +108,14 @@ def test_a_log_comes_back_from_its_files(shop: EventLog, tmp_path: Path) -> None
     assert found.user_ids[2:4] == shop.user_ids[2:4]
     with pytest.raises(IndexError):
         found.user_ids[len(shop.user_ids)]
+
+
+def test_a_log_saved_before_titles_and_removals_were_kept_can_be_gone_on_with(
+    shop: EventLog, tmp_path: Path
+) -> None:
+    log_files.save(shop, tmp_path)
+    for name in ("removed", "titles.json", "titles.offsets"):
+        (tmp_path / name).unlink()
+    found = log_files.load(tmp_path)
+    assert not any(item.title or item.removed for item in found.catalogue())
+    assert len(found.titles) == len(found.removed) == len(shop.item_ids)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from kindred.embedding import checkpoint
 from kindred.embedding.embedder import Embedder
 from kindred.errors import Misconfigured
 from kindred.events.schema import Interaction
+from kindred.training import precision
 from kindred.training.baselines import Popularity
 from kindred.training.dataset import Event, build_log
 from kindred.training.evaluate import ModelScorer, from_time, metrics, ranks
@@ -39,6 +41,7 @@ def test_a_trained_model_beats_popularity_by_half_again(
     assert seen[-1].loss < seen[0].loss - 0.5
     manifest = checkpoint.read_manifest(directory)
     assert manifest.metrics["ndcg@10"] == max(progress.ndcg_at_10 for progress in seen)
+    assert manifest.training.kept_epoch.ndcg_at_10 == manifest.metrics["ndcg@10"]
     assert manifest.trained_on.last_us == past.times_us.max()
 
 
@@ -49,6 +52,15 @@ def test_the_same_seed_gives_the_same_model(shop: EventLog, film_shop: Declarati
         for run in ("first", "second")
     ]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_the_manifest_tells_the_precision_that_auto_meant(
+    shop: EventLog, film_shop: Declaration, monkeypatch: pytest.MonkeyPatch, multiplies: bool
+) -> None:
+    monkeypatch.setattr(precision, "_multiplies_bfloat16", lambda: multiplies)
+    fitted = fit(shop, film_shop, TrainingOptions(epochs=1))
+    assert fitted.training.options["precision"] == ("bfloat16" if multiplies else "float32")
 
 
 def test_an_interrupted_training_keeps_the_best_epoch(shop: EventLog, film_shop: Declaration) -> None:
@@ -117,11 +129,12 @@ def test_the_learning_rate_warms_up_then_falls(share: float, factor: float) -> N
     assert warm_cosine(share, 0.1) == pytest.approx(factor, abs=1e-9)
 
 
+@pytest.mark.parametrize("by", ["time", "last_target"])
 def test_without_a_validation_share_all_is_learned_and_the_last_epoch_ships(
-    shop: EventLog, film_shop: Declaration
+    shop: EventLog, film_shop: Declaration, by: Literal["time", "last_target"]
 ) -> None:
     seen: list[Progress] = []
-    options = TrainingOptions(epochs=3, patience=1, validation_share=0.0)
+    options = TrainingOptions(epochs=3, patience=1, validation_share=0.0, validation_by=by)
     fitted = fit(shop, film_shop, options, seen.append)
     assert len(seen) == 3
     assert not any(fitted.metrics.values())

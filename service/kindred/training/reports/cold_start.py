@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from kindred.history.window import Histories
 from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
-from kindred.training.event_log import target_events
 from kindred.training.intervals import Bootstrap
 from kindred.training.reports.comparison import Rival
 from kindred.training.reports.measures import Measured, Measures
+from kindred.training.targets import target_events
 
 STEPS = (0, 1, 2, 5, 10, 20)
 
@@ -98,8 +98,8 @@ def new_items(
         measures.means(measures.columns(judge.rank(asked, model, rules=rules).ranks), draws)
         for rules in (Rules(), Rules(items=items))
     )
-    count = int(items.sum())
-    described = sum(log.attributes[number] is not None for number in np.flatnonzero(items).tolist())
+    there = np.flatnonzero(items & ~log.removed).tolist()
+    count, described = len(there), sum(log.attributes[number] is not None for number in there)
     return NewItems(count, described, len(asked), among_all, among_new, min(measures.k / count, 1.0))
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.training.evaluate import Events, Judge, LiveScorer, Ranking, Rules, Scorer
-from kindred.training.event_log import EventLog, has_type, target_events
+from kindred.training.event_log import EventLog, has_type
 from kindred.training.intervals import Bootstrap
 from kindred.training.reports.measures import Measured, Measures
 from kindred.training.reports.splits import Split, evenly
+from kindred.training.targets import new_to_user, on_removed
 
 MODEL = "this model"
 
@@ -124,8 +125,8 @@ def _repeated(
     """Events on items that their users had seen: nobody recommends those, so seen items compete here."""
     log = judge.log
     late = log.times_us >= split.starts_at_us if split.starts_at_us is not None else np.zeros(len(log), bool)
-    again = has_type(log, judge.declaration.positive_types) & ~target_events(log, judge.declaration)
-    cases = evenly(log, np.flatnonzero(late & again), at_most)
+    again = has_type(log, judge.declaration.positive_types) & ~new_to_user(log, judge.declaration)
+    cases = evenly(log, np.flatnonzero(late & again & ~on_removed(log)), at_most)
     if len(cases):
         found = [judge.rank(cases, rival.scorer, rules=Rules(seen=True)) for rival in rivals]
         yield _group("repeated pairs", log, cases, None, rivals, found, measures)

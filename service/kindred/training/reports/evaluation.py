@@ -161,7 +161,7 @@ class _Evaluation:
             held_out=self._split.held_out,
             cases=len(cases),
             users=len(np.unique(log.users[cases])),
-            items=len(log.item_ids),
+            items=int(np.count_nonzero(~log.removed)),
             from_time=_moment(int(log.times_us[cases].min())),
             to_time=_moment(int(log.times_us[cases].max())),
         )
