@@ -67,7 +67,9 @@ class WithoutProfile:
         self._scorer = scorer
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        return self._scorer.scores(replace(histories, profiles=[{}] * len(histories)))
+        # The id as well: a declaration with user_id_buckets makes it a part of the profile.
+        count = len(histories)
+        return self._scorer.scores(replace(histories, user_ids=[""] * count, profiles=[{}] * count))
 
 
 def newcomers(
