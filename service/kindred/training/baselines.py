@@ -117,13 +117,25 @@ class ItemKnn:
     ) -> None:
         self.reading = reading
         self._similarity = _nearest(taken(log, declaration), neighbours)
+        self._popularity = Popularity(log, declaration)
         self._positive_types = declaration.positive_types
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        """(n, items): sums of similarities to what the history's `reading` holds."""
+        """(n, items): sums of similarities to what the history's `reading` holds; the rest by popularity."""
         weights = newest_positives(histories, self._positive_types, self._similarity.shape[0], self.reading)
-        scores: NDArray[np.float32] = (weights @ self._similarity).toarray()
-        return scores
+        return popular_last((weights @ self._similarity).toarray(), self._popularity)
+
+
+def popular_last(scores: NDArray[np.float32], popularity: Popularity) -> NDArray[np.float32]:
+    """The same, but items without a score (0) come after all others and in order of their popularity.
+
+    Left level they would lose to every item: whoever has no history, or one that says nothing of the
+    target, would then count as a failure of the baseline that any deployment fills up so.
+    """
+    lowest = scores.min(axis=1, keepdims=True, initial=0)
+    fill = (-1 / (1 + popularity.counts)).astype(np.float32)  # -1 up to 0, and distinct up to ten million
+    filled: NDArray[np.float32] = np.where(scores == 0, lowest + fill, scores)
+    return filled
 
 
 def taken(log: EventLog, declaration: Declaration) -> sparse.csr_array:
