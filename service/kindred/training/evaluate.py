@@ -96,21 +96,24 @@ class Judge:
         before the case; what was seen is left out all the same.
         """
         read = cases if ends is None else ends
-        steps = range(0, len(cases), self._chunk)
-        parts = [
-            self._chunk_at(slice(at, at + self._chunk), cases, scorer, read, rules, best) for at in steps
-        ]
-        return Ranking(
-            np.concatenate([np.zeros(0, np.int64), *(part.ranks for part in parts)]),
-            np.concatenate([np.zeros((0, best), np.int64), *(part.best for part in parts)]),
-        )
+        found = Ranking(np.empty(len(cases), np.int64), np.empty((len(cases), best), np.int64))
+        order = self._order(cases, scorer)
+        for start in range(0, len(cases), self._chunk):
+            at = order[start : start + self._chunk]
+            part = self._ranked(cases[at], scorer, read[at], rules, best)
+            found.ranks[at], found.best[at] = part.ranks, part.best
+        return found
 
-    def _chunk_at(
-        self, at: slice, cases: Events, scorer: Scorer | LiveScorer, ends: Events, rules: Rules, best: int
+    def _order(self, cases: Events, scorer: Scorer | LiveScorer) -> NDArray[np.int64]:
+        if isinstance(scorer, LiveScorer):  # it counts on from one moment to the next
+            return np.argsort(self.log.times_us[cases], kind="stable")
+        return np.arange(len(cases))
+
+    def _ranked(
+        self, chunk: Events, scorer: Scorer | LiveScorer, ends: Events, rules: Rules, best: int
     ) -> Ranking:
-        chunk = cases[at]
         targets = self.log.items[chunk]
-        scores = self._scores(scorer, chunk, ends[at])
+        scores = self._scores(scorer, chunk, ends)
         competing = (
             np.ones(scores.shape, bool) if rules.items is None else np.tile(rules.items, (len(chunk), 1))
         )

@@ -12,8 +12,10 @@ from kindred.training.baselines import (
     Popularity,
     PopularityWithin,
     Reading,
+    Taken,
     popular_last,
 )
+from kindred.training.evaluate import Judge, from_time
 from kindred.training.event_log import EventLog, has_type
 from logs import DAY_US, log_of
 
@@ -110,7 +112,35 @@ def test_popularity_within_follows_the_profile_and_falls_back_to_all(film_shop: 
 
 def test_live_popularity_knows_what_came_before_each_moment_and_no_more(film_shop: Declaration) -> None:
     log = log_of(("u", "old", 0), ("v", "old", 0), ("u", "new", 10), ("w", "new", 10))
-    live = LivePopularity(log, film_shop, half_life_us=5 * DAY_US)
+    live = LivePopularity(Taken.of(log, film_shop), half_life_us=5 * DAY_US)
     when = np.array([10 * DAY_US + 1, 0, 10 * DAY_US])  # in no order, as cases come
     scores = live.scores_at(log.histories(log.offsets[:3]), when)
     assert np.allclose(scores, [[2, 0.5], [0, 0], [0, 0.5]], atol=1e-6)
+
+
+def test_live_popularity_counts_on_and_begins_anew_for_an_earlier_moment(
+    film_shop: Declaration, shop: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything, when = Taken.of(shop, film_shop), np.sort(shop.times_us)[[500, 2_000, 4_000]]
+    nobody = shop.histories(shop.offsets[:1])
+    at_once = LivePopularity(everything, 5 * DAY_US).scores_at(shop.histories(shop.offsets[:3]), when)
+    monkeypatch.setattr(baselines, "SLICE_EVENTS", 300)
+    live = LivePopularity(everything, 5 * DAY_US)
+    for moment in (0, 1, 2, 1, 1, 0):
+        assert np.allclose(live.scores_at(nobody, when[[moment]])[0], at_once[moment], atol=1e-5)
+
+
+def test_live_popularity_goes_through_the_events_once_however_many_are_asked(
+    film_shop: Declaration, shop: EventLog
+) -> None:
+    starts: list[str] = []
+
+    class Listening(LivePopularity):
+        def _restart(self) -> None:
+            starts.append("from the first event")
+            super()._restart()
+
+    cases, judge = from_time(shop, film_shop, shop.time_at(0.5)), Judge(shop, film_shop)
+    judge.rank(cases, Listening(Taken.of(shop, film_shop), 5 * DAY_US))
+    assert len(cases) > 1_500  # some chunks of them
+    assert len(starts) == 1

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
 from kindred.declaration import Declaration
 from kindred.errors import Misconfigured
 from kindred.training import factorisation
-from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Reading
+from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Reading, Taken
 from kindred.training.evaluate import Events, Judge, LiveScorer, Scorer, discounted
 from kindred.training.event_log import EventLog
 
@@ -77,7 +77,8 @@ def _families(log: EventLog, declaration: Declaration, half_life_days: float) ->
         f"half-life {days:g} d": partial(Popularity, declaration=declaration, half_life_us=days * _DAY_US)
         for days in half_lives
     }
-    live = {f"half-life {days:g} d": partial(_live, log, declaration, days * _DAY_US) for days in half_lives}
+    everything = cache(partial(Taken.of, log, declaration))  # one, and only where it is wanted
+    live = {f"half-life {days:g} d": partial(_live, everything, days * _DAY_US) for days in half_lives}
     knn = {"": partial(ItemKnn, declaration=declaration)}
     return {
         "popularity": Family("popularity", {"": partial(Popularity, declaration=declaration)}),
@@ -89,8 +90,8 @@ def _families(log: EventLog, declaration: Declaration, half_life_days: float) ->
     }
 
 
-def _live(log: EventLog, declaration: Declaration, half_life_us: float, _: EventLog) -> LivePopularity:
-    return LivePopularity(log, declaration, half_life_us)  # not only what the others learned from
+def _live(everything: Callable[[], Taken], half_life_us: float, _: EventLog) -> LivePopularity:
+    return LivePopularity(everything(), half_life_us)  # not only what the others learned from
 
 
 def _als_fits(declaration: Declaration) -> dict[str, Build]:

@@ -38,6 +38,12 @@ def test_a_kind_comes_with_the_deployments_own_half_life(shop: EventLog, film_sh
     assert len(recent.fits) > 3
 
 
+def test_every_kind_of_live_popularity_counts_the_same_events(shop: EventLog, film_shop: Declaration) -> None:
+    (live,) = families(shop, film_shop, 14.0, ["live"])
+    first, second = (build(shop) for build in list(live.fits.values())[:2])
+    assert first._everything is second._everything
+
+
 def test_tuning_picks_the_fit_that_ranks_the_validation_cases_best(
     shop: EventLog, film_shop: Declaration
 ) -> None:
