@@ -11,7 +11,11 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.errors import Misconfigured
@@ -25,6 +29,7 @@ _HALF_LIVES_DAYS = (0.1, 0.3, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
 _READINGS = (Reading(10, 0.8), Reading(10, 0.6), Reading(30, 0.9), Reading(200, 1.0))
 
 Build = Callable[[EventLog], Any]
+Ranks = Callable[[Any], NDArray[np.int64]]  # of the cases to choose by
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +132,26 @@ def tuned(family: Family, learned: EventLog, known: EventLog, cases: Events, jud
     """
     if len(family.fits) * max(len(family.readings), 1) == 1 or not len(cases):
         return default(family, learned)
-    first = next(iter(family.readings), None)
-
-    def quality(scorer: Scorer | LiveScorer) -> float:
-        return float(discounted(judge.rank(cases, scorer).ranks, 10).mean())
-
-    fitted = {settings: _reading(build(known), first) for settings, build in family.fits.items()}
-    settings = max(fitted, key=lambda each: quality(fitted[each]))
-    reading = max(family.readings, key=lambda each: quality(_reading(fitted[settings], each)), default=first)
+    settings, reading = _best(family, known, lambda scorer: judge.rank(cases, scorer).ranks)
     scorer = _reading(family.fits[settings](learned), reading)
     return Contender(family.name, scorer, _in_words(settings, reading))
+
+
+def _best(family: Family, known: EventLog, ranks: Ranks) -> tuple[str, Reading | None]:
+    """Settings and reading."""
+    first = next(iter(family.readings), None)
+
+    def quality(scorer: Any) -> float:
+        return float(discounted(ranks(scorer), 10).mean())
+
+    def judged(settings: str) -> tuple[float, str, Any]:
+        scorer = _reading(family.fits[settings](known), first)
+        return quality(scorer), settings, scorer
+
+    # One after another: in memory are the best so far and the one in question, never all.
+    _, settings, scorer = max(map(judged, family.fits), key=itemgetter(0))
+    reading = max(family.readings, key=lambda each: quality(_reading(scorer, each)), default=None)
+    return settings, reading
 
 
 def _reading(scorer: Any, reading: Reading | None) -> Any:
