@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
-from kindred.training.evaluate import Events, Judge, LiveScorer, Ranking, Rules, Scorer
+from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
 from kindred.training.event_log import EventLog, has_type, target_events
 from kindred.training.intervals import Bootstrap
+from kindred.training.ranking import Ranking
 from kindred.training.reports.measures import Measured, Measures
 from kindred.training.reports.splits import Split, evenly
 

@@ -27,6 +27,7 @@ from kindred.training.event_log import EventLog
 _DAY_US = 86_400e6
 _HALF_LIVES_DAYS = (0.1, 0.3, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
 _READINGS = (Reading(10, 0.8), Reading(10, 0.6), Reading(30, 0.9), Reading(200, 1.0))
+MOST_READ = max(reading.newest for reading in _READINGS)  # positive events of a history, by any baseline
 
 Build = Callable[[EventLog], Any]
 Ranks = Callable[[Any], NDArray[np.int64]]  # of the cases to choose by

@@ -19,7 +19,7 @@ from kindred.training.holdout import before_last_target
 from kindred.training.reports import splits
 from kindred.training.reports.cold_start import ColdStart, WithoutProfile, new_items, newcomers
 from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, known
-from kindred.training.reports.contenders import Contender, Family, default, families, tuned
+from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
 from kindred.training.reports.freshness import Freshness, worth
 from kindred.training.reports.measures import Measures
 from kindred.training.reports.neighbours import Neighbours, overlaps
@@ -83,7 +83,8 @@ class _Evaluation:
             at=options.at,
             most_cases=options.most_cases,
         )
-        self._judge = Judge(log, model.declaration, self._told)
+        self._reads = max(model.options.max_length, MOST_READ)
+        self._judge = self._judge_of(log)
         self._measures = Measures(options.cutoffs)
         self._embedder = Embedder(model, manifest.name, threads=options.threads)
         self._model = ModelScorer(self._embedder, log)
@@ -122,8 +123,11 @@ class _Evaluation:
             boundary_us = learned.time_at(1 - _TUNING_SHARE)
             cases = from_time(learned, self._declaration, boundary_us)
             before = learned.before(boundary_us)
-        judge = Judge(learned, self._declaration, self._told)
-        return tuned(family, learned, before, evenly(learned, cases, _TUNING_CASES), judge)
+        cases = evenly(learned, cases, _TUNING_CASES)
+        return tuned(family, learned, before, cases, self._judge_of(learned))
+
+    def _judge_of(self, log: EventLog) -> Judge:
+        return Judge(log, self._declaration, self._told, reads=self._reads)
 
     def _freshness(self) -> Freshness:
         self._begin("ranking with older vectors")
