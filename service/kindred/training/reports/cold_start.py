@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True):
 
 class NewItems(msgspec.Struct, frozen=True):
     """Items by their description alone. `among_all`: the whole catalogue competes; `among_new`: only
-    items that training never met. `chance`: HR@k of a blind guess among the new.
+    items that the model does not know. `chance`: HR@k of a blind guess among the new.
     """
 
     items: int
@@ -90,7 +90,7 @@ def newcomers(
 def new_items(
     judge: Judge, items: NDArray[np.bool_], cases: Events, model: Scorer | LiveScorer, measures: Measures
 ) -> NewItems | None:
-    """`items` (items,) marks those that training never met; None where no case asks for one."""
+    """`items` (items,) marks those that the model does not know; None where no case asks for one."""
     log = judge.log
     asked = cases[items[log.items[cases]]]
     if not len(asked):

@@ -1,7 +1,7 @@
 """The baselines that a model competes with, each with the settings that suit this log best.
 
-Settings are chosen on the newest part of what the model learned from, as a model's own are, so that no
-baseline loses by a bad default; then each is fitted anew on all of it.
+Settings are chosen on the newest part of what the model was trained and validated on, as a model's own
+are, so that no baseline loses by a bad default. Then each is fitted anew on all of it; the model is not.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target
 from kindred.training.reports import splits
 from kindred.training.reports.cold_start import ColdStart, WithoutProfile, new_items, newcomers
-from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, known
+from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, items_known, users_met
 from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
 from kindred.training.reports.freshness import Freshness, worth
 from kindred.training.reports.measures import Measures
@@ -70,7 +70,9 @@ class _Evaluation:
         options: EvaluationOptions,
         on_progress: OnProgress,
     ) -> None:
-        splits.refuse_another_catalogue(log, model.encoder.vocabulary.item_ids)
+        item_ids = model.encoder.vocabulary.item_ids
+        splits.refuse_another_catalogue(log, item_ids)
+        self._known_items = items_known(log, item_ids)
         self._manifest, self._log, self._options = manifest, log, options
         self._declaration = model.declaration
         self._families = families(log, model.declaration, options.half_life_days, options.baselines)
@@ -108,8 +110,14 @@ class _Evaluation:
         contenders = [self._contender(family) for family in self._families]
         rivals = [Rival(each.name, each.scorer, each.settings) for each in contenders]
         self._begin("ranking for the model and its baselines")
-        model = Rival(MODEL, self._model)
-        return compare(self._split, self._judge, [model, *rivals], self._measures, self._options.most_cases)
+        return compare(
+            self._split,
+            self._judge,
+            [Rival(MODEL, self._model), *rivals],
+            self._measures,
+            self._options.most_cases,
+            self._known_items,
+        )
 
     def _contender(self, family: Family) -> Contender:
         self._begin(f"fitting {family.name}")
@@ -135,10 +143,10 @@ class _Evaluation:
 
     def _cold_start(self) -> ColdStart:
         self._begin("ranking for newcomers")
-        known_users, known_items = known(self._split.learned)
-        steps = newcomers(self._judge, ~known_users, self._rivals_for_newcomers(), self._measures)
-        items = new_items(self._judge, ~known_items, self._split.cases, self._model, self._measures)
-        return ColdStart(int(np.count_nonzero(~known_users & self._log.from_start)), steps, items)
+        new = ~users_met(self._split.learned)
+        steps = newcomers(self._judge, new, self._rivals_for_newcomers(), self._measures)
+        items = new_items(self._judge, ~self._known_items, self._split.cases, self._model, self._measures)
+        return ColdStart(int(np.count_nonzero(new & self._log.from_start)), steps, items)
 
     def _rivals_for_newcomers(self) -> list[Rival]:
         learned, declaration = self._split.learned, self._declaration

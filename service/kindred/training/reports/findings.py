@@ -95,7 +95,7 @@ def _new_items(groups: Sequence[Group], overall: Group, measure: str) -> Iterato
     new = next((group for group in groups if group.name == "items new"), None)
     if new and new.cases / overall.cases > _MUCH_NEW:
         yield (
-            f"{new.cases / overall.cases:.0%} of what was taken is new since training; there the model's "
+            f"{new.cases / overall.cases:.0%} of what was taken is new to the model; there its "
             f"{measure} is {new.rows[0].measures[measure].mean:.3f}."
         )
 

@@ -166,7 +166,8 @@ _STALE = "Left: all of a user's vectors miss the newest events. Right: all are m
 _PROTOCOL = (
     "Each held-out event is one case: the history before it makes the user's vector, the whole catalogue is "
     "ranked without what the user had seen, and an item with the same score as the target counts as better. "
-    "Baselines learned from the same events as the model and read the same fresh histories; only live "
-    "popularity also knows what others did later. Intervals are bootstrapped over users, differences are "
-    "paired. With one target a case, HR@k is recall@k."
+    "Baselines learned from the same events as the model and from its validation events, too, which its "
+    "weights never saw. All read the same fresh histories; only live popularity also knows what others did "
+    "later. An item is known where the model knows its id. Intervals are bootstrapped over users, and "
+    "differences are paired. With one target a case, HR@k is recall@k."
 )
