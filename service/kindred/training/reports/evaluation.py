@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ from kindred.training.reports.comparison import MODEL, Comparison, Rival, compar
 from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
 from kindred.training.reports.freshness import Freshness, worth
 from kindred.training.reports.measures import Measures
-from kindred.training.reports.neighbours import Neighbours, overlaps
+from kindred.training.reports.neighbours import NO_MOMENT, TOO_FEW_USERS, Neighbours, overlaps
 from kindred.training.reports.report import Asked, Report
 from kindred.training.reports.splits import evenly
 
@@ -92,7 +92,10 @@ class _Evaluation:
         self._model = ModelScorer(self._embedder, log)
 
     def report(self) -> Report:
-        comparison = self._comparison()
+        comparison, parts = self._comparison(), self._options.parts
+        freshness = self._freshness() if FRESHNESS in parts else None
+        cold_start = self._cold_start() if COLD_START in parts else None
+        neighbours = self._neighbours() if NEIGHBOURS in parts else None
         return Report(
             model=self._manifest.name,
             made_at=self._manifest.created_at,
@@ -100,10 +103,10 @@ class _Evaluation:
             asked=self._asked(),
             measures=self._measures.names,
             comparison=comparison,
-            freshness=self._freshness() if FRESHNESS in self._options.parts else None,
-            cold_start=self._cold_start() if COLD_START in self._options.parts else None,
-            neighbours=self._neighbours() if NEIGHBOURS in self._options.parts else None,
-            notes=self._split.notes,
+            freshness=freshness,
+            cold_start=cold_start,
+            neighbours=neighbours,
+            notes=[*self._split.notes, *self._left_out(neighbours)],
         )
 
     def _comparison(self) -> Comparison:
@@ -165,6 +168,10 @@ class _Evaluation:
             return None
         self._begin("comparing similar users")
         return overlaps(self._embedder.embed, self._log, self._declaration, starts_at_us)
+
+    def _left_out(self, neighbours: Neighbours | None) -> Iterator[str]:
+        if neighbours is None and NEIGHBOURS in self._options.parts:
+            yield NO_MOMENT if self._split.starts_at_us is None else TOO_FEW_USERS
 
     def _asked(self) -> Asked:
         cases, log = self._split.cases, self._log

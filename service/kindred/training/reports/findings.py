@@ -58,10 +58,8 @@ def of_cold_start(cold: ColdStart, k: int) -> list[str]:
     return found or ["Nobody in this log is new to the model: train with --hold-out-users 0.05 to ask."]
 
 
-def of_neighbours(neighbours: Neighbours | None) -> list[str]:
+def of_neighbours(neighbours: Neighbours) -> list[str]:
     """How alike similar users stay."""
-    if neighbours is None:
-        return ["Too few users took anything both before the moment of training and after it to compare."]
     vectors, jaccard, chance = neighbours.rows
     ratio = vectors.ten_nearest.mean / chance.ten_nearest.mean if chance.ten_nearest.mean else float("inf")
     better = vectors.ten_nearest.mean - jaccard.ten_nearest.mean

@@ -22,10 +22,18 @@ from kindred.training.intervals import Interval, bootstrap
 from kindred.training.reports.moments import first_from
 
 LEAST_USERS = 20
+_LEAST_EVENTS = 3  # before the moment and after it: fewer say nothing of anybody's taste
+TOO_FEW_USERS = (
+    f"Similar users were not compared: fewer than {LEAST_USERS} took {_LEAST_EVENTS} items before the events "
+    f"that are asked about, and {_LEAST_EVENTS} others since."
+)
+NO_MOMENT = (
+    "Similar users were not compared: leave-one-out has no moment that parts everybody's past from their "
+    "future. Use --split temporal."
+)
 _MOST_USERS, _MOST_ASKED = 20_000, 2_000
 _CHUNK_USERS = 200
 Embed = Callable[[Histories], NDArray[np.float32]]
-_LEAST_EVENTS = 3  # before the moment and after it: fewer say nothing of anybody's taste
 
 
 class Overlap(msgspec.Struct, frozen=True):
@@ -46,7 +54,7 @@ class Neighbours(msgspec.Struct, frozen=True):
 
 
 def overlaps(embed: Embed, log: EventLog, declaration: Declaration, at_us: int) -> Neighbours | None:
-    """None where fewer than LEAST_USERS took three items both before the moment and after it.
+    """None where fewer than LEAST_USERS took _LEAST_EVENTS items both before the moment and after it.
 
     `embed` gives unit vectors (n, d) of histories whose items are numbered as in the log.
     """

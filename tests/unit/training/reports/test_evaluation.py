@@ -8,7 +8,7 @@ from kindred.embedding.model import Model, untrained
 from kindred.embedding.options import TowerOptions
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import remaining
-from kindred.training.reports.evaluation import COLD_START, EvaluationOptions, evaluate
+from kindred.training.reports.evaluation import COLD_START, NEIGHBOURS, EvaluationOptions, evaluate
 from kindred.training.reports.report import Report
 
 
@@ -36,3 +36,17 @@ def test_items_are_new_whose_ids_the_model_does_not_know(model: Model, shop: Eve
     assert found.cold_start.items.items == 2
     (new,) = (group for group in found.comparison.groups if group.name == "items new")
     assert new.cases == found.cold_start.items.cases
+
+
+def test_why_similar_users_are_missing_is_noted_where_they_were_asked_for(
+    model: Model, shop: EventLog
+) -> None:
+    few = shop.where(shop.users < 15)
+    for log, held_out, reason in (
+        (few, HeldOut(newest_share=0.3), "fewer than 20"),
+        (shop, HeldOut(last_targets=True), "leave-one-out has no moment"),
+    ):
+        asked, unasked = report(model, log, held_out, NEIGHBOURS), report(model, log, held_out)
+        assert asked.neighbours is unasked.neighbours is None
+        assert any(reason in note for note in asked.notes)
+        assert not any(reason in note for note in unasked.notes)
