@@ -21,14 +21,19 @@ from kindred.training.reports.comparison import Rival
 from kindred.training.reports.measures import Measured, Measures
 
 STEPS = (0, 1, 2, 5, 10, 20)
+POPULARITY, WITHIN, WITHOUT_PROFILE = "popularity", "within ", "without the profile"  # names of rivals
 
 
 class Newcomer(msgspec.Struct, frozen=True):
-    """One rival after so many events. `gain`: the model minus it, paired; empty for the model."""
+    """One rival after so many events. `gain`: the model minus it, paired; empty for the model.
+
+    `over_popularity`: popularity within a group minus that of all, paired; empty for the others.
+    """
 
     name: str
     measures: Measured
     gain: Measured
+    over_popularity: Measured = {}
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -107,13 +112,15 @@ def new_items(
 
 def _step(judge: Judge, known: int, cases: Events, rivals: Sequence[Rival], measures: Measures) -> Step:
     draws = Bootstrap(judge.log.users[cases])
-    columns = [measures.columns(judge.rank(cases, rival.scorer).ranks) for rival in rivals]
+    columns = {rival.name: measures.columns(judge.rank(cases, rival.scorer).ranks) for rival in rivals}
+    model = columns[rivals[0].name]
     rows = [
         Newcomer(
-            rival.name,
+            name,
             measures.means(own, draws),
-            measures.means(columns[0] - own, draws) if own is not columns[0] else {},
+            measures.means(model - own, draws) if own is not model else {},
+            measures.means(own - columns[POPULARITY], draws) if name.startswith(WITHIN) else {},
         )
-        for rival, own in zip(rivals, columns, strict=True)
+        for name, own in columns.items()
     ]
     return Step(known, len(cases), rows)

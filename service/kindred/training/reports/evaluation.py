@@ -17,7 +17,15 @@ from kindred.training.evaluate import Judge, ModelScorer, from_time, leave_one_o
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target
 from kindred.training.reports import splits
-from kindred.training.reports.cold_start import ColdStart, WithoutProfile, new_items, newcomers
+from kindred.training.reports.cold_start import (
+    POPULARITY,
+    WITHIN,
+    WITHOUT_PROFILE,
+    ColdStart,
+    WithoutProfile,
+    new_items,
+    newcomers,
+)
 from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, items_known, users_met
 from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
 from kindred.training.reports.freshness import Freshness, worth
@@ -153,13 +161,14 @@ class _Evaluation:
 
     def _rivals_for_newcomers(self) -> list[Rival]:
         learned, declaration = self._split.learned, self._declaration
-        popularity = [Rival("popularity", Popularity(learned, declaration))]
+        popularity = [Rival(POPULARITY, Popularity(learned, declaration))]
         within = [
-            Rival(f"within {name}", PopularityWithin(learned, declaration, name))
+            Rival(f"{WITHIN}{name}", PopularityWithin(learned, declaration, name))
             for name, feature in declaration.user.items()
             if feature.kind is Kind.CATEGORY
         ]
-        blind = [Rival("without the profile", WithoutProfile(self._model))] if declaration.user else []
+        has_profile = declaration.user or declaration.user_id_buckets
+        blind = [Rival(WITHOUT_PROFILE, WithoutProfile(self._model))] if has_profile else []
         return [Rival(MODEL, self._model), *blind, *popularity, *within]
 
     def _neighbours(self) -> Neighbours | None:

@@ -1,4 +1,4 @@
-"""What the figures say, in sentences: the same for the terminal and the page.
+"""What the figures say, in sentences: the same for the terminal and the page. Newcomers have their own.
 
 A difference counts only where its 95 % interval leaves zero out; anything else is no difference shown.
 """
@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kindred.training.intervals import Interval
-from kindred.training.reports.cold_start import ColdStart, Newcomer, NewItems, Step
 from kindred.training.reports.comparison import Comparison, Group
 from kindred.training.reports.freshness import Freshness
 from kindred.training.reports.neighbours import Neighbours
+from kindred.training.reports.verdicts import plural, sign, spread, verdict
 
-_FEW_CASES = 200
 _MUCH_NEW = 0.2
 
 
@@ -49,15 +47,6 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
     ]
 
 
-def of_cold_start(cold: ColdStart, k: int) -> list[str]:
-    """Whether newcomers are served no worse than by popularity, and what profiles and descriptions add."""
-    steps = {step.events: step for step in cold.steps}
-    found = [*(_first_event(steps[0], k) if 0 in steps else ()), *_overtakes(cold.steps, k)]
-    if cold.items:
-        found += _described_items(cold.items, k)
-    return found or ["Nobody in this log is new to the model: train with --hold-out-users 0.05 to ask."]
-
-
 def of_neighbours(neighbours: Neighbours) -> list[str]:
     """How alike similar users stay."""
     vectors, jaccard, chance = neighbours.rows
@@ -75,8 +64,7 @@ def _against_best(group: Group, measure: str) -> Iterator[str]:
     row = next((row for row in group.rows if row.name == group.best), None)
     if row:
         gain = row.gain[measure]
-        verdict = {1: "ahead of", 0: "not shown to differ from", -1: "behind"}[sign(gain)]
-        yield f"The model is {verdict} the best baseline, {row.name}: {measure} {spread(gain)}."
+        yield f"The model is {verdict(gain)} the best baseline, {row.name}: {measure} {spread(gain)}."
 
 
 def _against_live(group: Group, measure: str) -> Iterator[str]:
@@ -116,74 +104,9 @@ def _overtaken(freshness: Freshness, comparison: Comparison, name: str) -> Itera
     worse = [each.events for each in freshness.by_events if each.measures[name].mean < level]
     if worse and worse[0] > 0:
         yield (
-            f"From {worse[0]} missed {_plural('event', worse[0])} on, {best.name} on fresh histories "
+            f"From {worse[0]} missed {plural('event', worse[0])} on, {best.name} on fresh histories "
             f"({level:.3f}) is better than this model on stale ones."
         )
-
-
-def _first_event(step: Step, k: int) -> Iterator[str]:
-    rows = {row.name: row for row in step.rows}
-    measure, popularity = f"NDCG@{k}", rows["popularity"]
-    yield {
-        1: f"Before their first event newcomers are served better than by popularity: {measure} "
-        f"{spread(popularity.gain[measure])}.",
-        0: f"Before their first event newcomers are served as well as by popularity: {measure} "
-        f"{spread(popularity.gain[measure])}.",
-        -1: f"Before their first event popularity serves newcomers better ({measure} "
-        f"{spread(popularity.gain[measure])}): answer with the items' payload `popularity` until then.",
-    }[sign(popularity.gain[measure])]
-    if blind := rows.get("without the profile"):
-        gain = blind.gain[measure]
-        what = {1: "helps", 0: "cannot be shown to help", -1: "harms"}[sign(gain)]
-        yield f"At that point the profile {what}: {measure} {spread(gain)} against leaving it out."
-    for row in step.rows:
-        if row.name.startswith("within "):
-            yield _within(row, popularity, measure)
-    if step.cases < _FEW_CASES:
-        yield f"Only {step.cases} newcomers could be asked about: these figures are rough."
-
-
-def _within(row: Newcomer, popularity: Newcomer, measure: str) -> str:
-    own, overall = row.measures[measure].mean, popularity.measures[measure].mean
-    what = "more than" if own > overall else "no more than"
-    return f"Popularity {row.name} reaches {own:.3f}, {what} overall popularity ({overall:.3f})."
-
-
-def _overtakes(steps: Sequence[Step], k: int) -> Iterator[str]:
-    measure = f"NDCG@{k}"
-    for step in steps:
-        popularity = next(row for row in step.rows if row.name == "popularity")
-        if step.events and sign(popularity.gain[measure]) > 0:
-            yield (
-                f"From {step.events} {_plural('event', step.events)} on the model is ahead of popularity: "
-                f"{measure} {spread(popularity.gain[measure])}."
-            )
-            return
-
-
-def _described_items(items: NewItems, k: int) -> Iterator[str]:
-    name = f"HR@{k}"
-    if not items.described:
-        yield (
-            f"None of the {items.items:,} items that are new to the model is described, so they share one "
-            "vector and nothing tells them apart."
-        )
-        return
-    yield (
-        f"Items known by their description alone: {name} {items.among_new[name].mean:.3f} among the "
-        f"{items.items:,} new ones (a blind guess {items.chance:.3f}), "
-        f"{items.among_all[name].mean:.3f} among all."
-    )
-
-
-def sign(interval: Interval) -> int:
-    """1 above zero, -1 below, 0 where the interval holds zero."""
-    return (interval.low > 0) - (interval.high < 0)
-
-
-def spread(gain: Interval) -> str:
-    """A difference with its interval."""
-    return f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def _percent(value: float, whole: float) -> str:
@@ -192,7 +115,3 @@ def _percent(value: float, whole: float) -> str:
 
 def _many(events: int) -> str:
     return "event loses" if events == 1 else f"{events}"
-
-
-def _plural(thing: str, count: int) -> str:
-    return thing if count == 1 else f"{thing}s"

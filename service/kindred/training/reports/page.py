@@ -8,6 +8,7 @@ from importlib import resources
 
 from kindred.training.reports import charts, findings
 from kindred.training.reports.cold_start import ColdStart
+from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
 from kindred.training.reports.markup import drawn, measured, section, table
@@ -116,7 +117,7 @@ def _freshness(found: Freshness, comparison: Comparison) -> str:
 
 
 def _cold_start(cold: ColdStart, k: int) -> str:
-    text = section("Newcomers: users and items that training never met", findings.of_cold_start(cold, k))
+    text = section("Newcomers: users and items that training never met", of_cold_start(cold, k))
     if not cold.steps:
         return text
     names = [row.name for row in cold.steps[0].rows]

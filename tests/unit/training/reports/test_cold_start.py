@@ -48,14 +48,18 @@ def test_before_the_first_event_the_profile_decides(groups: EventLog, film_shop:
         Rival("this model", model),
         Rival("without the profile", WithoutProfile(model)),
         Rival("popularity", Popularity(learned, film_shop)),
+        Rival("within age_group", model),
     ]
     first = newcomers(Judge(groups, film_shop), ~met, rivals, Measures((1,)))[0]
-    own, blind, popularity = first.rows
+    own, blind, popularity, within = first.rows
     assert (first.events, first.cases) == (0, 20)
     assert own.measures["HR@1"].mean == 1  # each group's own first item
     assert blind.measures["HR@1"].mean == 0  # both first items are level, and a tie is a loss
     assert blind.gain["HR@1"].mean == popularity.gain["HR@1"].mean == 1
+    assert within.gain["HR@1"].mean == 0
+    assert within.over_popularity["HR@1"].mean == 1
     assert not own.gain
+    assert not popularity.over_popularity
 
 
 def test_without_the_profile_the_users_id_is_not_read_either(film_shop: Declaration) -> None:

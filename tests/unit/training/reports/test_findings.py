@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from kindred.training.intervals import Interval
 from kindred.training.reports import findings
-from kindred.training.reports.cold_start import ColdStart, Newcomer, NewItems, Step
 from kindred.training.reports.comparison import Comparison, Group, Row, Taste
 from kindred.training.reports.freshness import Freshness, Missing, Schedule
 from kindred.training.reports.neighbours import Neighbours, Overlap
@@ -21,17 +20,6 @@ def row(name: str, mean: float, gain: Interval | None = None, *, is_live: bool =
 
 def comparison(*rows: Row, groups: tuple[Group, ...] = ()) -> Comparison:
     return Comparison(10, Taste(1, 0.5, 0.5), Group("first-time pairs", 100, 10, rows, "item-kNN"), groups)
-
-
-def newcomers(gain: Interval, profile: Interval, cases: int = 500) -> ColdStart:
-    measures = {"HR@10": at(0.3), "NDCG@10": at(0.2)}
-    rows = [
-        Newcomer("this model", measures, {}),
-        Newcomer("without the profile", measures, {"NDCG@10": profile}),
-        Newcomer("popularity", measures, {"NDCG@10": gain}),
-        Newcomer("within age_group", {"NDCG@10": at(0.1)}, {"NDCG@10": gain}),
-    ]
-    return ColdStart(cases, [Step(0, cases, rows), Step(1, cases, rows)], None)
 
 
 def test_a_difference_counts_only_where_its_interval_leaves_zero_out() -> None:
@@ -63,35 +51,6 @@ def test_losses_by_staleness_are_shares_of_the_fresh_quality() -> None:
     assert "the newest event loses 25%, the newest 5 50%, the newest 20 75%" in found[0]
     assert "nightly 75%" in found[1]
     assert found[2].startswith("From 5 missed events on, item-kNN on fresh histories (0.250) is better")
-
-
-def test_newcomers_that_popularity_serves_better_are_given_the_documented_answer() -> None:
-    found = findings.of_cold_start(newcomers(BEHIND, LEVEL), 10)
-    assert "popularity serves newcomers better" in found[0]
-    assert "payload `popularity`" in found[0]
-
-
-def test_demographics_that_do_not_help_are_said_not_to() -> None:
-    found = findings.of_cold_start(newcomers(AHEAD, LEVEL), 10)
-    assert "served better than by popularity" in found[0]
-    assert "the profile cannot be shown to help" in found[1]
-    assert "Popularity within age_group reaches 0.100, no more than" in found[2]
-    assert found[3].startswith("From 1 event on the model is ahead of popularity")
-
-
-def test_few_newcomers_are_called_few() -> None:
-    assert any(
-        "Only 40 newcomers" in each for each in findings.of_cold_start(newcomers(AHEAD, LEVEL, 40), 10)
-    )
-
-
-def test_items_without_a_description_cannot_be_told_apart() -> None:
-    items = NewItems(90, 0, 50, {"HR@10": at(0)}, {"HR@10": at(0)}, 0.1)
-    assert "nothing tells them apart" in findings.of_cold_start(ColdStart(0, [], items), 10)[0]
-
-
-def test_nobody_new_is_said_with_what_to_do() -> None:
-    assert "--hold-out-users" in findings.of_cold_start(ColdStart(0, [], None), 10)[0]
 
 
 def test_similar_users_are_set_against_chance() -> None:
