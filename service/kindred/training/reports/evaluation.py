@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from kindred.embedding.embedder import Embedder
 from kindred.embedding.manifest import Manifest
 from kindred.embedding.model import Model
 from kindred.training.baselines import Popularity, PopularityWithin
-from kindred.training.evaluate import Judge, ModelScorer, from_time, leave_one_out
+from kindred.training.evaluate import Judge, LiveScorer, ModelScorer, Scorer, from_time, leave_one_out
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target
 from kindred.training.reports import splits
@@ -100,8 +100,10 @@ class _Evaluation:
         self._model = ModelScorer(self._embedder, log)
 
     def report(self) -> Report:
-        comparison, parts = self._comparison(), self._options.parts
-        freshness = self._freshness() if FRESHNESS in parts else None
+        parts, baselines = self._options.parts, [self._baseline(family) for family in self._families]
+        comparison = self._comparison(baselines)
+        best = next((each.scorer for each in baselines if each.name == comparison.overall.best), None)
+        freshness = self._freshness(best) if FRESHNESS in parts else None
         cold_start = self._cold_start() if COLD_START in parts else None
         neighbours = self._neighbours() if NEIGHBOURS in parts else None
         return Report(
@@ -117,18 +119,14 @@ class _Evaluation:
             notes=[*self._split.notes, *self._left_out(neighbours)],
         )
 
-    def _comparison(self) -> Comparison:
-        contenders = [self._contender(family) for family in self._families]
-        rivals = [Rival(each.name, each.scorer, each.settings) for each in contenders]
+    def _comparison(self, baselines: Sequence[Rival]) -> Comparison:
         self._begin("ranking for the model and its baselines")
-        return compare(
-            self._split,
-            self._judge,
-            [Rival(MODEL, self._model), *rivals],
-            self._measures,
-            self._options.most_cases,
-            self._known_items,
-        )
+        rivals, most = [Rival(MODEL, self._model), *baselines], self._options.most_cases
+        return compare(self._split, self._judge, rivals, self._measures, most, self._known_items)
+
+    def _baseline(self, family: Family) -> Rival:
+        found = self._contender(family)
+        return Rival(found.name, found.scorer, found.settings)
 
     def _contender(self, family: Family) -> Contender:
         self._begin(f"fitting {family.name}")
@@ -148,9 +146,10 @@ class _Evaluation:
     def _judge_of(self, log: EventLog) -> Judge:
         return Judge(log, self._declaration, self._told, reads=self._reads)
 
-    def _freshness(self) -> Freshness:
+    def _freshness(self, best: Scorer | LiveScorer | None) -> Freshness:
         self._begin("ranking with older vectors")
-        return worth(self._judge, self._split.cases, self._model, self._measures, self._split.starts_at_us)
+        split, measures = self._split, self._measures
+        return worth(self._judge, split.cases, self._model, measures, split.starts_at_us, best)
 
     def _cold_start(self) -> ColdStart:
         self._begin("ranking for newcomers")

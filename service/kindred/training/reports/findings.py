@@ -6,11 +6,13 @@ A difference counts only where its 95 % interval leaves zero out; anything else 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
+from kindred.training.intervals import Interval
 from kindred.training.reports.comparison import Comparison, Group
 from kindred.training.reports.freshness import Freshness
-from kindred.training.reports.neighbours import Neighbours
-from kindred.training.reports.verdicts import plural, sign, spread, verdict
+from kindred.training.reports.neighbours import Neighbours, Overlap
+from kindred.training.reports.verdicts import more_or_less, plural, sign, spread, verdict
 
 _MUCH_NEW = 0.2
 
@@ -31,12 +33,12 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
     name = f"HR@{comparison.k}"
     fresh = freshness.by_events[0].measures[name].mean
     losses = [
-        f"the newest {_many(each.events)} {_percent(each.measures[name].mean, fresh)}"
+        f"the newest {_many(each.events)} {_share(each.loss[name], fresh)}"
         for each in freshness.by_events
         if each.events in (1, 5, 20)
     ]
     clock = [
-        f"{each.name} {_percent(each.measures[name].mean, fresh)}"
+        f"{each.name} {_share(each.loss[name], fresh)}"
         for each in freshness.by_clock
         if each.name != "every event"
     ]
@@ -50,13 +52,10 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
 def of_neighbours(neighbours: Neighbours) -> list[str]:
     """How alike similar users stay."""
     vectors, jaccard, chance = neighbours.rows
-    ratio = vectors.ten_nearest.mean / chance.ten_nearest.mean if chance.ten_nearest.mean else float("inf")
-    better = vectors.ten_nearest.mean - jaccard.ten_nearest.mean
     return [
         f"Of what they take next, users share {vectors.ten_nearest.mean:.1%} with their ten nearest "
-        f"neighbours: {ratio:.1f} times as much as random pairs ({chance.ten_nearest.mean:.1%}), "
-        f"{'more' if better > 0 else 'less'} than neighbours by items in common "
-        f"({jaccard.ten_nearest.mean:.1%})."
+        f"neighbours: {_against_chance(vectors, chance)}, and {more_or_less(neighbours.over_jaccard)} what "
+        f"neighbours by items in common share ({jaccard.ten_nearest.mean:.1%})."
     ]
 
 
@@ -89,10 +88,9 @@ def _new_items(groups: Sequence[Group], overall: Group, measure: str) -> Iterato
 def _taste(comparison: Comparison) -> Iterator[str]:
     taste = comparison.overall.rows[0].taste
     if taste:
-        more = "more" if taste.events > comparison.targets.events else "less"
         yield (
-            f"It shows {taste.coverage:.0%} of the catalogue, and {more} popular items than are taken: "
-            f"{taste.events:,.0f} earlier events an item against {comparison.targets.events:,.0f}."
+            f"It shows {taste.coverage:.0%} of the catalogue. What it shows had {taste.events:,.0f} earlier "
+            f"events an item, what was taken {comparison.targets.events:,.0f}."
         )
 
 
@@ -100,17 +98,30 @@ def _overtaken(freshness: Freshness, comparison: Comparison, name: str) -> Itera
     best = next((row for row in comparison.overall.rows if row.name == comparison.overall.best), None)
     if best is None:
         return
-    level = best.measures[name].mean
-    worse = [each.events for each in freshness.by_events if each.measures[name].mean < level]
-    if worse and worse[0] > 0:
+    rival = f"{best.name} on fresh histories ({best.measures[name].mean:.3f})"
+    behind = list(takewhile(lambda each: sign(each.gain[name]) < 0, reversed(freshness.by_events)))
+    if not behind:
+        most = freshness.by_events[-1]
         yield (
-            f"From {worse[0]} missed {plural('event', worse[0])} on, {best.name} on fresh histories "
-            f"({level:.3f}) is better than this model on stale ones."
+            f"Even with {most.events} missed {plural('event', most.events)} {rival} is not shown to be "
+            f"better than this model: {name} {spread(most.gain[name])}."
+        )
+    elif first := behind[-1].events:
+        yield (
+            f"From {first} missed {plural('event', first)} on, {rival} is better than this model on stale "
+            f"ones: {name} {spread(behind[-1].gain[name])}."
         )
 
 
-def _percent(value: float, whole: float) -> str:
-    return f"{(whole - value) / whole:.0%}" if whole > value else "nothing"
+def _against_chance(vectors: Overlap, chance: Overlap) -> str:
+    own, theirs = vectors.ten_nearest.mean, chance.ten_nearest.mean
+    if sign(vectors.gain) > 0 and theirs:
+        return f"{own / theirs:.1f} times as much as random pairs ({theirs:.1%})"
+    return f"{more_or_less(vectors.gain)} what random pairs share ({theirs:.1%})"
+
+
+def _share(loss: Interval, whole: float) -> str:
+    return f"{loss.mean / whole:.0%}" if whole and sign(loss) > 0 else "nothing that is shown"
 
 
 def _many(events: int) -> str:

@@ -40,21 +40,55 @@ def test_new_items_are_spoken_of_where_they_are_many() -> None:
     assert any(sentence.startswith("40% of what was taken is new") for sentence in found)
 
 
-def test_losses_by_staleness_are_shares_of_the_fresh_quality() -> None:
-    missing = [Missing(n, 1.0, {"HR@10": at(mean)}) for n, mean in ((0, 0.4), (1, 0.3), (5, 0.2), (20, 0.1))]
-    clock = [
-        Schedule(name, 1, {"HR@10": at(mean)}, {}) for name, mean in (("nightly", 0.1), ("every event", 0.4))
+def freshness(*steps: tuple[int, float, Interval]) -> Freshness:
+    """Each step: events missed, the hit rate, and the gain over the baseline; the first is fresh."""
+    missing = [
+        Missing(n, 1.0, {"HR@10": at(mean)}, {"HR@10": at(steps[0][1] - mean)}, {"HR@10": gain})
+        for n, mean, gain in steps
     ]
-    found = findings.of_freshness(
-        Freshness(100, 10, missing, clock), comparison(row("this model", 0.4), row("item-kNN", 0.25, AHEAD))
-    )
+    clock = [
+        Schedule("nightly", 1, {"HR@10": at(0.1)}, {"HR@10": at(0.3)}),
+        Schedule("hourly", 1, {"HR@10": at(0.395)}, {"HR@10": LEVEL}),
+        Schedule("every event", 1, {"HR@10": at(0.4)}, {"HR@10": at(0)}),
+    ]
+    return Freshness(100, 10, missing, clock)
+
+
+def said_of(found: Freshness) -> list[str]:
+    against = comparison(row("this model", 0.4), row("item-kNN", 0.25, AHEAD))
+    return findings.of_freshness(found, against)
+
+
+def test_losses_by_staleness_are_shares_of_the_fresh_quality() -> None:
+    found = said_of(freshness((0, 0.4, AHEAD), (1, 0.3, AHEAD), (5, 0.2, BEHIND), (20, 0.1, BEHIND)))
     assert "the newest event loses 25%, the newest 5 50%, the newest 20 75%" in found[0]
-    assert "nightly 75%" in found[1]
+    assert "nightly 75%, hourly nothing that is shown" in found[1]
     assert found[2].startswith("From 5 missed events on, item-kNN on fresh histories (0.250) is better")
 
 
+def test_stale_vectors_are_overtaken_only_where_an_interval_shows_it() -> None:
+    found = said_of(freshness((0, 0.4, AHEAD), (1, 0.24, LEVEL), (5, 0.2, BEHIND), (20, 0.1, BEHIND)))
+    assert found[2].startswith("From 5 missed events on")  # after 1 the mean alone is below 0.250
+    found = said_of(freshness((0, 0.4, AHEAD), (1, 0.24, BEHIND), (5, 0.24, LEVEL)))
+    assert found[2].startswith("Even with 5 missed events item-kNN on fresh histories (0.250) is not shown")
+
+
+def similar(gain: Interval, over_jaccard: Interval) -> str:
+    means = (("vectors", 0.2), ("Jaccard", 0.1), ("random pairs", 0.05))
+    rows = [Overlap(name, at(mean), at(mean), gain) for name, mean in means]
+    (found,) = findings.of_neighbours(Neighbours(50, 50, rows, over_jaccard))
+    return found
+
+
 def test_similar_users_are_set_against_chance() -> None:
-    rows = [Overlap(name, at(mean), at(mean), at(0)) for name, mean in (("v", 0.2), ("J", 0.1), ("r", 0.05))]
-    (found,) = findings.of_neighbours(Neighbours(50, 50, rows))
+    found = similar(AHEAD, AHEAD)
     assert "20.0%" in found
-    assert "4.0 times as much as random pairs (5.0%), more than" in found
+    assert "4.0 times as much as random pairs (5.0%), and more than what neighbours by items" in found
+    assert "less than what neighbours by items in common share (10.0%)" in similar(AHEAD, BEHIND)
+
+
+def test_similar_users_differ_only_where_an_interval_shows_it() -> None:
+    found = similar(LEVEL, LEVEL)
+    assert "not shown to differ from what random pairs share (5.0%)" in found
+    assert "not shown to differ from what neighbours by items in common share" in found
+    assert "times as much" not in found
