@@ -76,7 +76,7 @@ def test_a_person_reads_tables_and_what_they_mean(shop: Path, checkpoint: Path) 
     quick = ("--cases", 50, "--baselines", "popularity", "--no-tune")
     shown = run("evaluate", checkpoint, "--from", shop, *quick).stdout
     assert re.search(r"this model +0?\.\d+", shown)
-    assert "Before their first event" in " ".join(shown.split())
+    assert "For newcomers before their first event the model is" in " ".join(shown.split())
 
 
 def test_nothing_held_out_is_said(shop: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from kindred.training.intervals import Interval
 from kindred.training.reports import findings
 from kindred.training.reports.cold_start import ColdStart
+from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
 from kindred.training.reports.neighbours import Neighbours
@@ -46,7 +47,7 @@ def _parts(report: Report, wide: bool) -> Iterable[tuple[Table, Sequence[str]]]:
     if report.freshness:
         yield _freshness(report.freshness, k), findings.of_freshness(report.freshness, comparison)
     if report.cold_start:
-        yield _cold_start(report.cold_start, k, wide), findings.of_cold_start(report.cold_start, k)
+        yield _cold_start(report.cold_start, k, wide), of_cold_start(report.cold_start, k)
     if report.neighbours:
         yield _neighbours(report.neighbours), findings.of_neighbours(report.neighbours)
 

@@ -13,9 +13,10 @@ from scipy import sparse
 
 from kindred.declaration import Declaration
 from kindred.history.window import Histories
-from kindred.training.event_log import EventLog, has_type, ranges
+from kindred.training.event_log import SLICE_EVENTS, EventLog, has_type, ranges
 
 _MOST_VALUES = 200  # of an attribute that get a popularity of their own
+_BEFORE_ALL_US = int(np.iinfo(np.int64).min)
 _CELLS_AT_ONCE = 20_000_000  # of the similarity matrix while its neighbours are chosen
 
 
@@ -76,30 +77,52 @@ class PopularityWithin:
         return self._rows.get(self._value(profile) or "", 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Every positive event of a log in order of time; several kinds of live popularity share one."""
+
+    items: NDArray[np.int32]  # (n,)
+    times_us: NDArray[np.int64]  # (n,)
+    item_count: int
+
+    @classmethod
+    def of(cls, log: EventLog, declaration: Declaration) -> Taken:
+        positive = np.flatnonzero(has_type(log, declaration.positive_types))
+        in_time = positive[np.argsort(log.times_us[positive], kind="stable")]
+        return cls(log.items[in_time], log.times_us[in_time], len(log.item_ids))
+
+
 class LivePopularity:
     """Popularity kept up to date, as an item's payload has it: decayed counts up to each moment.
 
     The others' counts end where training ended; this one knows what everybody did until a second ago.
     """
 
-    def __init__(self, log: EventLog, declaration: Declaration, half_life_us: float) -> None:
-        positive = np.flatnonzero(has_type(log, declaration.positive_types))
-        in_time = positive[np.argsort(log.times_us[positive], kind="stable")]
-        self._items, self._times_us = log.items[in_time], log.times_us[in_time]
-        self._item_count, self._half_life_us = len(log.item_ids), half_life_us
+    def __init__(self, everything: Taken, half_life_us: float) -> None:
+        self._everything, self._half_life_us = everything, half_life_us
+        self._restart()
 
     def scores_at(self, histories: Histories, times_us: NDArray[np.int64]) -> NDArray[np.float32]:
-        scores = np.empty((len(times_us), self._item_count), np.float32)
-        counts, done, at_us = np.zeros(self._item_count), 0, 0
+        """As of each moment. Counts go on from the last one asked about, unless an earlier is asked for."""
+        scores = np.empty((len(times_us), self._everything.item_count), np.float32)
+        if len(times_us) and times_us.min() < self._at_us:
+            self._restart()
         for row in np.argsort(times_us, kind="stable"):
-            now_us = times_us[row]
-            until = int(np.searchsorted(self._times_us, now_us))
-            counts *= np.exp2((at_us - now_us) / self._half_life_us)
-            ages_us = now_us - self._times_us[done:until]
-            weights = np.exp2(-ages_us / self._half_life_us)
-            counts += np.bincount(self._items[done:until], weights, minlength=self._item_count)
-            scores[row], done, at_us = counts, until, now_us
+            self._advance(int(times_us[row]))
+            scores[row] = self._counts
         return scores
+
+    def _restart(self) -> None:
+        self._counts, self._done, self._at_us = np.zeros(self._everything.item_count), 0, _BEFORE_ALL_US
+
+    def _advance(self, now_us: int) -> None:
+        self._counts *= np.exp2((self._at_us - now_us) / self._half_life_us)
+        until = int(np.searchsorted(self._everything.times_us, now_us))
+        for start in range(self._done, until, SLICE_EVENTS):
+            part = slice(start, min(start + SLICE_EVENTS, until))
+            weights = np.exp2((self._everything.times_us[part] - now_us) / self._half_life_us)
+            self._counts += np.bincount(self._everything.items[part], weights, len(self._counts))
+        self._done, self._at_us = until, now_us
 
 
 class ItemKnn:
@@ -117,13 +140,25 @@ class ItemKnn:
     ) -> None:
         self.reading = reading
         self._similarity = _nearest(taken(log, declaration), neighbours)
+        self._popularity = Popularity(log, declaration)
         self._positive_types = declaration.positive_types
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        """(n, items): sums of similarities to what the history's `reading` holds."""
+        """(n, items): sums of similarities to what the history's `reading` holds; the rest by popularity."""
         weights = newest_positives(histories, self._positive_types, self._similarity.shape[0], self.reading)
-        scores: NDArray[np.float32] = (weights @ self._similarity).toarray()
-        return scores
+        return popular_last((weights @ self._similarity).toarray(), self._popularity)
+
+
+def popular_last(scores: NDArray[np.float32], popularity: Popularity) -> NDArray[np.float32]:
+    """The same, but items without a score (0) come after all others and in order of their popularity.
+
+    Left level they would lose to every item: whoever has no history, or one that says nothing of the
+    target, would then count as a failure of the baseline that any deployment fills up so.
+    """
+    lowest = scores.min(axis=1, keepdims=True, initial=0)
+    fill = (-1 / (1 + popularity.counts)).astype(np.float32)  # -1 up to 0, and distinct up to ten million
+    filled: NDArray[np.float32] = np.where(scores == 0, lowest + fill, scores)
+    return filled
 
 
 def taken(log: EventLog, declaration: Declaration) -> sparse.csr_array:

@@ -19,8 +19,8 @@ _RECALL = "recall@10"
 _FEW_CASES = 200
 _MICROSECONDS = 1_000_000
 _FROZEN = (
-    "- Items and attribute values that training did not name share a trained *unknown*: only their other "
-    "attributes tell them apart.\n"
+    "- Items that training did not name share a trained *unknown*, and attribute values that it did not name "
+    "add nothing: only the attribute values that training knew tell such items apart.\n"
     "- Recommendations follow what this log shows: what was never offered was never taken, and popular items "
     "are favoured (see the plot by popularity).\n"
     "- The figures above chose the best epoch, so they are a little flattering. `kindred evaluate` judges on "

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories
-from kindred.training.event_log import EventLog, has_type, ranges
+from kindred.training import ranking
+from kindred.training.event_log import EventLog, has_type
+from kindred.training.ranking import Ranking
 from kindred.training.targets import first_takes, target_events
 
 _CHUNK_CASES = 512
@@ -56,14 +58,6 @@ class ModelScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """Of n cases: each target's rank (1 is best), and the k best items in no order (-1: fewer compete)."""
-
-    ranks: NDArray[np.int64]  # (n,)
-    best: NDArray[np.int64]  # (n, k)
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """Who competes, of what was not removed. `items` (m,): only these, and the target; None: all.
 
@@ -75,14 +69,24 @@ class Rules:
 
 
 class Judge:
-    """Ranks cases of one log, in chunks of bounded memory; `on_cases` hears the size of each chunk."""
+    """Ranks cases of one log, in chunks of bounded memory; `on_cases` hears the size of each chunk.
+
+    `reads`: no scorer reads more of a history than its newest so many positive events, or interactions;
+    what is older may be left out, and is. None: nothing is.
+    """
 
     def __init__(
-        self, log: EventLog, declaration: Declaration, on_cases: Callable[[int], None] = lambda count: None
+        self,
+        log: EventLog,
+        declaration: Declaration,
+        on_cases: Callable[[int], None] = lambda count: None,
+        *,
+        reads: int | None = None,
     ) -> None:
         self.log, self.declaration = log, declaration
         self._seen = has_type(log, declaration.seen_types)
-        self._on_cases = on_cases
+        self._positive = has_type(log, declaration.positive_types)
+        self._on_cases, self._reads = on_cases, reads
         self._chunk = int(np.clip(_CHUNK_SCORES // max(len(log.item_ids), 1), 1, _CHUNK_CASES))
 
     def rank(
@@ -100,70 +104,65 @@ class Judge:
         before the case; what was seen is left out all the same.
         """
         read = cases if ends is None else ends
-        steps = range(0, len(cases), self._chunk)
-        parts = [
-            self._chunk_at(slice(at, at + self._chunk), cases, scorer, read, rules, best) for at in steps
-        ]
-        return Ranking(
-            np.concatenate([np.zeros(0, np.int64), *(part.ranks for part in parts)]),
-            np.concatenate([np.zeros((0, best), np.int64), *(part.best for part in parts)]),
-        )
+        found = Ranking(np.empty(len(cases), np.int64), np.empty((len(cases), best), np.int64))
+        order = self._order(cases, scorer)
+        for start in range(0, len(cases), self._chunk):
+            at = order[start : start + self._chunk]
+            part = self._ranked(cases[at], scorer, read[at], rules, best)
+            found.ranks[at], found.best[at] = part.ranks, part.best
+        return found
 
-    def _chunk_at(
-        self, at: slice, cases: Events, scorer: Scorer | LiveScorer, ends: Events, rules: Rules, best: int
+    def _order(self, cases: Events, scorer: Scorer | LiveScorer) -> NDArray[np.int64]:
+        if isinstance(scorer, LiveScorer):  # it counts on from one moment to the next
+            return np.argsort(self.log.times_us[cases], kind="stable")
+        return np.arange(len(cases))
+
+    def _ranked(
+        self, chunk: Events, scorer: Scorer | LiveScorer, ends: Events, rules: Rules, best: int
     ) -> Ranking:
-        chunk = cases[at]
         targets = self.log.items[chunk]
-        scores = self._scores(scorer, chunk, ends[at])
+        scores = self._scores(scorer, chunk, ends)
         there = ~self.log.removed if rules.items is None else rules.items & ~self.log.removed
         competing = np.tile(there, (len(chunk), 1))
         if not rules.seen:
-            competing[self._seen_by(chunk)] = False
+            self._leave_out_seen(chunk, competing)
         competing[np.arange(len(chunk)), targets] = True
         self._on_cases(len(chunk))
-        return Ranking(_ranks(scores, competing, targets), _best(scores, competing, best))
+        return Ranking(ranking.ranks(scores, competing, targets), ranking.best(scores, competing, best))
 
     def _scores(self, scorer: Scorer | LiveScorer, cases: Events, ends: Events) -> NDArray[np.float32]:
-        histories = self.log.histories(ends)
+        histories = self.log.histories(ends, self._limit(ends))
         if isinstance(scorer, LiveScorer):
             return scorer.scores_at(histories, self.log.times_us[cases])
         return scorer.scores(histories)
 
-    def _seen_by(self, cases: Events) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Rows and items: what each case's user had seen before it."""
-        users = np.searchsorted(self.log.offsets, cases, side="right") - 1
-        history, offsets = ranges(self.log.offsets[users], cases)
-        rows = np.repeat(np.arange(len(cases)), np.diff(offsets))
-        marked = self._seen[history]
-        return rows[marked], self.log.items[history[marked]]
+    def _limit(self, ends: Events) -> int | None:
+        """Interactions that hold what is read of each of these histories."""
+        if self._reads is None:
+            return None
+        bounds = zip(self._starts(ends).tolist(), ends.tolist(), strict=True)
+        return max(self._length(start, end, self._reads) for start, end in bounds)
+
+    def _length(self, start: int, end: int, wanted: int) -> int:
+        """At least `wanted` interactions before `end`, and so many that as many of them are positive."""
+        length = wanted
+        while end - length > start and np.count_nonzero(self._positive[end - length : end]) < wanted:
+            length *= 2
+        return length
+
+    def _leave_out_seen(self, cases: Events, competing: NDArray[np.bool_]) -> None:
+        """What each case's user had seen before it. One history at a time: some are long."""
+        for row, (start, end) in enumerate(zip(self._starts(cases).tolist(), cases.tolist(), strict=True)):
+            competing[row, self.log.items[start:end][self._seen[start:end]]] = False
+
+    def _starts(self, events: Events) -> Events:
+        """The first event of each event's user."""
+        return self.log.offsets[np.searchsorted(self.log.offsets, events, side="right") - 1]
 
 
 def ranks(log: EventLog, declaration: Declaration, cases: Events, scorer: Scorer) -> NDArray[np.int64]:
     """Rank of each case's item (1 is best) among the items that its user had not seen."""
     return Judge(log, declaration).rank(cases, scorer).ranks
-
-
-def _ranks(
-    scores: NDArray[np.float32], competing: NDArray[np.bool_], targets: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    own = scores[np.arange(len(targets)), targets]
-    # Not below, rather than at least: a NaN must never look good.
-    counts: NDArray[np.int64] = (competing & ~(scores < own[:, None])).sum(axis=1)
-    return counts
-
-
-def _best(scores: NDArray[np.float32], competing: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    if not k:
-        return np.zeros((len(scores), 0), np.int64)
-    lowest_first = np.where(competing, scores, -np.inf)
-    best = np.argpartition(lowest_first, -k, axis=1)[:, -k:] if k < scores.shape[1] else _all(scores)
-    found = np.full((len(scores), k), -1)
-    found[:, : best.shape[1]] = np.where(np.take_along_axis(competing, best, 1), best, -1)
-    return found
-
-
-def _all(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.tile(np.arange(scores.shape[1]), (len(scores), 1))
 
 
 def leave_one_out(log: EventLog, declaration: Declaration) -> Events:

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from kindred.declaration import Declaration
 from kindred.history.window import Histories
-from kindred.training.baselines import NEWEST_TEN, Reading, newest_positives, taken
+from kindred.training.baselines import NEWEST_TEN, Popularity, Reading, newest_positives, popular_last, taken
 from kindred.training.event_log import EventLog
 
 
@@ -46,16 +46,17 @@ class Als:
         self._one_thread = threadpool_limits
         with self._one_thread(1, "blas"):
             self._model.fit(sparse.csr_matrix(taken(log, declaration)), show_progress=False)
+        self._popularity = Popularity(log, declaration)
         self._positive_types = declaration.positive_types
         self.reading = reading
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
+        """(n, items); by popularity where the history has no positive event."""
         factors = self._model.item_factors
         weights = newest_positives(histories, self._positive_types, len(factors), self.reading)
         with self._one_thread(1, "blas"):
             users = self._model.recalculate_user(np.arange(len(histories)), sparse.csr_matrix(weights))
-        scores: NDArray[np.float32] = users @ factors.T
-        return scores
+        return popular_last(users @ factors.T, self._popularity)
 
 
 class Bpr:

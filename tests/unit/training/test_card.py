@@ -3,7 +3,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pytest
 
 from kindred.embedding.manifest import Epoch, HeldOut, Manifest, TrainingRange, TrainingRun
 from kindred.embedding.options import TowerOptions
@@ -12,6 +14,7 @@ from kindred.training.groups import Judged
 
 PNG = b"\x89PNG\r\n"
 NOTHING = HeldOut()
+UNTRAINED = Epoch(1, None, 0.0, 0.0, 0.0)
 
 
 def manifest(epochs: int, held_out: HeldOut = NOTHING) -> Manifest:
@@ -58,3 +61,19 @@ def test_a_log_too_short_to_validate_has_a_card_too(tmp_path: Path) -> None:
     assert "Nothing could be validated" in text
     assert "(loss.png)" in text
     assert "recall" not in text
+
+
+def test_what_training_did_not_name_is_said_to_be_read_as_it_is(tmp_path: Path) -> None:
+    text = write(tmp_path, manifest(4), cases(300)).read_text()
+    assert "Items that training did not name share a trained *unknown*" in text
+    assert "attribute values that it did not name add nothing" in text
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_the_plots_are_drawn_without_a_warning(tmp_path: Path, epochs: int) -> None:
+    rng = np.random.default_rng(0)
+    ages_us = (10 ** rng.uniform(6, 13, 500)).astype(np.int64)
+    ranks, lengths, fifths = (rng.integers(low, high, 500) for low, high in ((11, 30), (0, 200), (0, 6)))
+    write(tmp_path, manifest(epochs), Judged(ranks, lengths, ages_us, fifths))  # every bar, each of height 0
+    write(tmp_path, msgspec.structs.replace(manifest(1), training=TrainingRun({}, [UNTRAINED])), cases(1))

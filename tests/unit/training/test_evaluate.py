@@ -10,9 +10,11 @@ from kindred.declaration import Declaration
 from kindred.events.schema import Interaction
 from kindred.history.window import Histories
 from kindred.training import evaluate
+from kindred.training.baselines import ItemKnn, Reading
 from kindred.training.dataset import build_log
 from kindred.training.evaluate import Judge, Rules, from_time, leave_one_out, metrics, ranks
 from kindred.training.event_log import EventLog
+from logs import log_of
 
 
 @dataclass
@@ -23,6 +25,18 @@ class Fixed:
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
         return np.tile(np.array(self.values, np.float32), (len(histories), 1))
+
+
+class Listening(Fixed):
+    """Remembers how long the histories were."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__(values)
+        self.read: list[int] = []
+
+    def scores(self, histories: Histories) -> NDArray[np.float32]:
+        self.read.extend(np.diff(histories.offsets).tolist())
+        return super().scores(histories)
 
 
 @pytest.fixture
@@ -145,13 +159,30 @@ def test_seen_items_compete_where_repeats_are_asked_for(
 def test_an_older_history_is_read_but_what_was_seen_since_stays_out(
     three_steps: EventLog, film_shop: Declaration
 ) -> None:
-    read: list[int] = []
-
-    class Listening(Fixed):
-        def scores(self, histories: Histories) -> NDArray[np.float32]:
-            read.extend(np.diff(histories.offsets).tolist())
-            return super().scores(histories)
-
-    ranked = Judge(three_steps, film_shop).rank(np.array([2]), Listening([9, 8, 2, 1]), ends=np.array([1]))
-    assert read == [1]
+    listening = Listening([9, 8, 2, 1])
+    ranked = Judge(three_steps, film_shop).rank(np.array([2]), listening, ends=np.array([1]))
+    assert listening.read == [1]
     assert ranked.ranks.tolist() == [1]
+
+
+def test_of_a_long_history_only_what_is_read_is_copied(film_shop: Declaration) -> None:
+    log = log_of(*(("u", f"i{step % 9}", step) for step in range(1_000)))
+    listening = Listening([0.0] * 9)
+    Judge(log, film_shop, reads=50).rank(np.array([999]), listening)
+    assert listening.read == [50]
+
+
+def test_what_is_read_holds_as_many_positive_events_however_rare_they_are(film_shop: Declaration) -> None:
+    kinds = ["watch", *["view"] * 30] * 10
+    log = build_log(
+        Interaction(f"{step:03}", "u", f"i{step}", kind, step, None, None) for step, kind in enumerate(kinds)
+    )
+    listening = Listening([0.0] * len(kinds))
+    Judge(log, film_shop, reads=3).rank(np.array([len(kinds) - 1]), listening)
+    assert 2 * 31 < listening.read[0] < 6 * 31
+
+
+def test_leaving_out_what_nobody_reads_changes_no_rank(shop: EventLog, film_shop: Declaration) -> None:
+    knn, cases = ItemKnn(shop, film_shop, Reading(newest=3)), from_time(shop, film_shop, shop.time_at(0.8))
+    whole = Judge(shop, film_shop).rank(cases, knn).ranks
+    assert (Judge(shop, film_shop, reads=3).rank(cases, knn).ranks == whole).all()

@@ -30,6 +30,12 @@ def test_als_folds_a_history_in_as_the_least_squares_solution(shop: EventLog, fi
         assert np.allclose(found, factors @ user, atol=2e-3)
 
 
+def test_als_ranks_by_popularity_for_users_without_history(shop: EventLog, film_shop: Declaration) -> None:
+    (scores,) = Als(shop, film_shop, factors=8).scores(shop.histories(shop.offsets[:1]))
+    by_popularity = np.argsort(Popularity(shop, film_shop).counts, kind="stable")
+    assert np.argsort(scores, kind="stable").tolist() == by_popularity.tolist()
+
+
 def test_bpr_reads_a_user_as_the_weighted_mean_of_the_history(shop: EventLog, film_shop: Declaration) -> None:
     bpr = Bpr(shop, film_shop, factors=8, iterations=5, reading=Reading(newest=2, decay=0.5))
     histories = shop.histories(shop.offsets[1:2] - 1)

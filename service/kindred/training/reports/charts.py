@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from kindred.training.intervals import Interval
-from kindred.training.reports.cold_start import ColdStart
+from kindred.training.reports.cold_start import POPULARITY, WITHOUT_PROFILE, ColdStart
 from kindred.training.reports.comparison import MODEL as MODEL_NAME
 from kindred.training.reports.comparison import Comparison
 from kindred.training.reports.drawing import GROUND, INK, MODEL, MUTED, OTHER, RULE, THIRD, apart, figure, svg
@@ -145,6 +145,6 @@ def _line(name: str) -> tuple[str, str]:
     """Colour and style of a newcomers' line."""
     if name == MODEL_NAME:
         return MODEL, "o-"
-    if name == "popularity":
+    if name == POPULARITY:
         return OTHER, "o--"
-    return (THIRD, "-") if name == "without the profile" else (MUTED, "-")
+    return (THIRD, "-") if name == WITHOUT_PROFILE else (MUTED, "-")

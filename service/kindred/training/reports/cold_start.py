@@ -21,14 +21,19 @@ from kindred.training.reports.measures import Measured, Measures
 from kindred.training.targets import target_events
 
 STEPS = (0, 1, 2, 5, 10, 20)
+POPULARITY, WITHIN, WITHOUT_PROFILE = "popularity", "within ", "without the profile"  # names of rivals
 
 
 class Newcomer(msgspec.Struct, frozen=True):
-    """One rival after so many events. `gain`: the model minus it, paired; empty for the model."""
+    """One rival after so many events. `gain`: the model minus it, paired; empty for the model.
+
+    `over_popularity`: popularity within a group minus that of all, paired; empty for the others.
+    """
 
     name: str
     measures: Measured
     gain: Measured
+    over_popularity: Measured = {}
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -41,7 +46,7 @@ class Step(msgspec.Struct, frozen=True):
 
 class NewItems(msgspec.Struct, frozen=True):
     """Items by their description alone. `among_all`: the whole catalogue competes; `among_new`: only
-    items that training never met. `chance`: HR@k of a blind guess among the new.
+    items that the model does not know. `chance`: HR@k of a blind guess among the new.
     """
 
     items: int
@@ -67,7 +72,9 @@ class WithoutProfile:
         self._scorer = scorer
 
     def scores(self, histories: Histories) -> NDArray[np.float32]:
-        return self._scorer.scores(replace(histories, profiles=[{}] * len(histories)))
+        # The id as well: a declaration with user_id_buckets makes it a part of the profile.
+        count = len(histories)
+        return self._scorer.scores(replace(histories, user_ids=[""] * count, profiles=[{}] * count))
 
 
 def newcomers(
@@ -88,7 +95,7 @@ def newcomers(
 def new_items(
     judge: Judge, items: NDArray[np.bool_], cases: Events, model: Scorer | LiveScorer, measures: Measures
 ) -> NewItems | None:
-    """`items` (items,) marks those that training never met; None where no case asks for one."""
+    """`items` (items,) marks those that the model does not know; None where no case asks for one."""
     log = judge.log
     asked = cases[items[log.items[cases]]]
     if not len(asked):
@@ -105,13 +112,15 @@ def new_items(
 
 def _step(judge: Judge, known: int, cases: Events, rivals: Sequence[Rival], measures: Measures) -> Step:
     draws = Bootstrap(judge.log.users[cases])
-    columns = [measures.columns(judge.rank(cases, rival.scorer).ranks) for rival in rivals]
+    columns = {rival.name: measures.columns(judge.rank(cases, rival.scorer).ranks) for rival in rivals}
+    model = columns[rivals[0].name]
     rows = [
         Newcomer(
-            rival.name,
+            name,
             measures.means(own, draws),
-            measures.means(columns[0] - own, draws) if own is not columns[0] else {},
+            measures.means(model - own, draws) if own is not model else {},
+            measures.means(own - columns[POPULARITY], draws) if name.startswith(WITHIN) else {},
         )
-        for rival, own in zip(rivals, columns, strict=True)
+        for name, own in columns.items()
     ]
     return Step(known, len(cases), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
-from kindred.training.evaluate import Events, Judge, LiveScorer, Ranking, Rules, Scorer
+from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
 from kindred.training.event_log import EventLog, has_type
 from kindred.training.intervals import Bootstrap
+from kindred.training.ranking import Ranking
 from kindred.training.reports.measures import Measured, Measures
 from kindred.training.reports.splits import Split, evenly
 from kindred.training.targets import new_to_user, on_removed
@@ -59,7 +60,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Some of the cases. `best`: the best baseline by NDCG, of those that know no more than the model."""
+    """Some of the cases. `best`: the best baseline by NDCG, live ones left out."""
 
     name: str
     cases: int
@@ -78,9 +79,17 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(
-    split: Split, judge: Judge, rivals: Sequence[Rival], measures: Measures, at_most: int
+    split: Split,
+    judge: Judge,
+    rivals: Sequence[Rival],
+    measures: Measures,
+    at_most: int,
+    known_items: NDArray[np.bool_],
 ) -> Comparison:
-    """`rivals`: the model first. At most so many cases of each kind are ranked."""
+    """`rivals`: the model first. At most so many cases of each kind are ranked.
+
+    `known_items` (items,) marks those that the model knows by their ids.
+    """
     log, cases = judge.log, split.cases
     found = [judge.rank(cases, rival.scorer, best=measures.k) for rival in rivals]
     taste = _Tastes(split.learned, judge.declaration)
@@ -91,7 +100,7 @@ def compare(
     ]
     parts = [
         _group(name, log, cases, chosen, rivals, found, measures)
-        for name, chosen in _parts(split, log, cases)
+        for name, chosen in _parts(split, log, cases, known_items)
         if chosen.any()
     ]
     return Comparison(
@@ -102,16 +111,26 @@ def compare(
     )
 
 
-def known(learned: EventLog) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(users,) and (items,) that training saw an event of."""
-    items = np.zeros(len(learned.item_ids), bool)
-    items[learned.items] = True
-    return np.diff(learned.offsets) > 0, items
+def users_met(learned: EventLog) -> NDArray[np.bool_]:
+    """(users,) of whom there was an event to train or validate on."""
+    met: NDArray[np.bool_] = np.diff(learned.offsets) > 0
+    return met
 
 
-def _parts(split: Split, log: EventLog, cases: Events) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    known_users, known_items = known(split.learned)
-    users, items = known_users[log.users[cases]], known_items[log.items[cases]]
+def items_known(log: EventLog, item_ids: Iterable[str]) -> NDArray[np.bool_]:
+    """(items,) whose id a model's vocabulary holds.
+
+    Events alone don't tell: those that a model was validated on are not in its weights, and an item that
+    occurs in no others is as new to it as one of tomorrow.
+    """
+    known = frozenset(item_ids)
+    return np.array([item_id in known for item_id in log.item_ids], bool)
+
+
+def _parts(
+    split: Split, log: EventLog, cases: Events, known_items: NDArray[np.bool_]
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    users, items = users_met(split.learned)[log.users[cases]], known_items[log.items[cases]]
     yield "both known", users & items
     yield "users known", users
     yield "users new", ~users

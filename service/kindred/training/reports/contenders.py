@@ -1,7 +1,7 @@
 """The baselines that a model competes with, each with the settings that suit this log best.
 
-Settings are chosen on the newest part of what the model learned from, as a model's own are, so that no
-baseline loses by a bad default; then each is fitted anew on all of it.
+Settings are chosen on the newest part of what the model was trained and validated on, as a model's own
+are, so that no baseline loses by a bad default. Then each is fitted anew on all of it; the model is not.
 """
 
 from __future__ import annotations
@@ -9,22 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import product
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
 from kindred.errors import Misconfigured
 from kindred.training import factorisation
-from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Reading
+from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Reading, Taken
 from kindred.training.evaluate import Events, Judge, LiveScorer, Scorer, discounted
 from kindred.training.event_log import EventLog
 
 _DAY_US = 86_400e6
 _HALF_LIVES_DAYS = (0.1, 0.3, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
 _READINGS = (Reading(10, 0.8), Reading(10, 0.6), Reading(30, 0.9), Reading(200, 1.0))
+MOST_READ = max(reading.newest for reading in _READINGS)  # positive events of a history, by any baseline
 
 Build = Callable[[EventLog], Any]
+Ranks = Callable[[Any], NDArray[np.int64]]  # of the cases to choose by
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def _families(log: EventLog, declaration: Declaration, half_life_days: float) ->
         f"half-life {days:g} d": partial(Popularity, declaration=declaration, half_life_us=days * _DAY_US)
         for days in half_lives
     }
-    live = {f"half-life {days:g} d": partial(_live, log, declaration, days * _DAY_US) for days in half_lives}
+    everything = cache(partial(Taken.of, log, declaration))  # one, and only where it is wanted
+    live = {f"half-life {days:g} d": partial(_live, everything, days * _DAY_US) for days in half_lives}
     knn = {"": partial(ItemKnn, declaration=declaration)}
     return {
         "popularity": Family("popularity", {"": partial(Popularity, declaration=declaration)}),
@@ -89,8 +96,8 @@ def _families(log: EventLog, declaration: Declaration, half_life_days: float) ->
     }
 
 
-def _live(log: EventLog, declaration: Declaration, half_life_us: float, _: EventLog) -> LivePopularity:
-    return LivePopularity(log, declaration, half_life_us)  # not only what the others learned from
+def _live(everything: Callable[[], Taken], half_life_us: float, _: EventLog) -> LivePopularity:
+    return LivePopularity(everything(), half_life_us)  # not only what the others learned from
 
 
 def _als_fits(declaration: Declaration) -> dict[str, Build]:
@@ -126,16 +133,26 @@ def tuned(family: Family, learned: EventLog, known: EventLog, cases: Events, jud
     """
     if len(family.fits) * max(len(family.readings), 1) == 1 or not len(cases):
         return default(family, learned)
-    first = next(iter(family.readings), None)
-
-    def quality(scorer: Scorer | LiveScorer) -> float:
-        return float(discounted(judge.rank(cases, scorer).ranks, 10).mean())
-
-    fitted = {settings: _reading(build(known), first) for settings, build in family.fits.items()}
-    settings = max(fitted, key=lambda each: quality(fitted[each]))
-    reading = max(family.readings, key=lambda each: quality(_reading(fitted[settings], each)), default=first)
+    settings, reading = _best(family, known, lambda scorer: judge.rank(cases, scorer).ranks)
     scorer = _reading(family.fits[settings](learned), reading)
     return Contender(family.name, scorer, _in_words(settings, reading))
+
+
+def _best(family: Family, known: EventLog, ranks: Ranks) -> tuple[str, Reading | None]:
+    """Settings and reading."""
+    first = next(iter(family.readings), None)
+
+    def quality(scorer: Any) -> float:
+        return float(discounted(ranks(scorer), 10).mean())
+
+    def judged(settings: str) -> tuple[float, str, Any]:
+        scorer = _reading(family.fits[settings](known), first)
+        return quality(scorer), settings, scorer
+
+    # One after another: in memory are the best so far and the one in question, never all.
+    _, settings, scorer = max(map(judged, family.fits), key=itemgetter(0))
+    reading = max(family.readings, key=lambda each: quality(_reading(scorer, each)), default=None)
+    return settings, reading
 
 
 def _reading(scorer: Any, reading: Reading | None) -> Any:

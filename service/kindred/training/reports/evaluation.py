@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,16 +13,24 @@ from kindred.embedding.embedder import Embedder
 from kindred.embedding.manifest import Manifest
 from kindred.embedding.model import Model
 from kindred.training.baselines import Popularity, PopularityWithin
-from kindred.training.evaluate import Judge, ModelScorer, from_time, leave_one_out
+from kindred.training.evaluate import Judge, LiveScorer, ModelScorer, Scorer, from_time, leave_one_out
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target
 from kindred.training.reports import splits
-from kindred.training.reports.cold_start import ColdStart, WithoutProfile, new_items, newcomers
-from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, known
-from kindred.training.reports.contenders import Contender, Family, default, families, tuned
+from kindred.training.reports.cold_start import (
+    POPULARITY,
+    WITHIN,
+    WITHOUT_PROFILE,
+    ColdStart,
+    WithoutProfile,
+    new_items,
+    newcomers,
+)
+from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, items_known, users_met
+from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
 from kindred.training.reports.freshness import Freshness, worth
 from kindred.training.reports.measures import Measures
-from kindred.training.reports.neighbours import Neighbours, overlaps
+from kindred.training.reports.neighbours import NO_MOMENT, TOO_FEW_USERS, Neighbours, overlaps
 from kindred.training.reports.report import Asked, Report
 from kindred.training.reports.splits import evenly
 
@@ -70,7 +78,9 @@ class _Evaluation:
         options: EvaluationOptions,
         on_progress: OnProgress,
     ) -> None:
-        splits.refuse_another_catalogue(log, model.encoder.vocabulary.item_ids)
+        item_ids = model.encoder.vocabulary.item_ids
+        splits.refuse_another_catalogue(log, item_ids)
+        self._known_items = items_known(log, item_ids)
         self._manifest, self._log, self._options = manifest, log, options
         self._declaration = model.declaration
         self._families = families(log, model.declaration, options.half_life_days, options.baselines)
@@ -83,13 +93,19 @@ class _Evaluation:
             at=options.at,
             most_cases=options.most_cases,
         )
-        self._judge = Judge(log, model.declaration, self._told)
+        self._reads = max(model.options.max_length, MOST_READ)
+        self._judge = self._judge_of(log)
         self._measures = Measures(options.cutoffs)
         self._embedder = Embedder(model, manifest.name, threads=options.threads)
         self._model = ModelScorer(self._embedder, log)
 
     def report(self) -> Report:
-        comparison = self._comparison()
+        parts, baselines = self._options.parts, [self._baseline(family) for family in self._families]
+        comparison = self._comparison(baselines)
+        best = next((each.scorer for each in baselines if each.name == comparison.overall.best), None)
+        freshness = self._freshness(best) if FRESHNESS in parts else None
+        cold_start = self._cold_start() if COLD_START in parts else None
+        neighbours = self._neighbours() if NEIGHBOURS in parts else None
         return Report(
             model=self._manifest.name,
             made_at=self._manifest.created_at,
@@ -97,18 +113,20 @@ class _Evaluation:
             asked=self._asked(),
             measures=self._measures.names,
             comparison=comparison,
-            freshness=self._freshness() if FRESHNESS in self._options.parts else None,
-            cold_start=self._cold_start() if COLD_START in self._options.parts else None,
-            neighbours=self._neighbours() if NEIGHBOURS in self._options.parts else None,
-            notes=self._split.notes,
+            freshness=freshness,
+            cold_start=cold_start,
+            neighbours=neighbours,
+            notes=[*self._split.notes, *self._left_out(neighbours)],
         )
 
-    def _comparison(self) -> Comparison:
-        contenders = [self._contender(family) for family in self._families]
-        rivals = [Rival(each.name, each.scorer, each.settings) for each in contenders]
+    def _comparison(self, baselines: Sequence[Rival]) -> Comparison:
         self._begin("ranking for the model and its baselines")
-        model = Rival(MODEL, self._model)
-        return compare(self._split, self._judge, [model, *rivals], self._measures, self._options.most_cases)
+        rivals, most = [Rival(MODEL, self._model), *baselines], self._options.most_cases
+        return compare(self._split, self._judge, rivals, self._measures, most, self._known_items)
+
+    def _baseline(self, family: Family) -> Rival:
+        found = self._contender(family)
+        return Rival(found.name, found.scorer, found.settings)
 
     def _contender(self, family: Family) -> Contender:
         self._begin(f"fitting {family.name}")
@@ -122,29 +140,34 @@ class _Evaluation:
             boundary_us = learned.time_at(1 - _TUNING_SHARE)
             cases = from_time(learned, self._declaration, boundary_us)
             before = learned.before(boundary_us)
-        judge = Judge(learned, self._declaration, self._told)
-        return tuned(family, learned, before, evenly(learned, cases, _TUNING_CASES), judge)
+        cases = evenly(learned, cases, _TUNING_CASES)
+        return tuned(family, learned, before, cases, self._judge_of(learned))
 
-    def _freshness(self) -> Freshness:
+    def _judge_of(self, log: EventLog) -> Judge:
+        return Judge(log, self._declaration, self._told, reads=self._reads)
+
+    def _freshness(self, best: Scorer | LiveScorer | None) -> Freshness:
         self._begin("ranking with older vectors")
-        return worth(self._judge, self._split.cases, self._model, self._measures, self._split.starts_at_us)
+        split, measures = self._split, self._measures
+        return worth(self._judge, split.cases, self._model, measures, split.starts_at_us, best)
 
     def _cold_start(self) -> ColdStart:
         self._begin("ranking for newcomers")
-        known_users, known_items = known(self._split.learned)
-        steps = newcomers(self._judge, ~known_users, self._rivals_for_newcomers(), self._measures)
-        items = new_items(self._judge, ~known_items, self._split.cases, self._model, self._measures)
-        return ColdStart(int(np.count_nonzero(~known_users & self._log.from_start)), steps, items)
+        new = ~users_met(self._split.learned)
+        steps = newcomers(self._judge, new, self._rivals_for_newcomers(), self._measures)
+        items = new_items(self._judge, ~self._known_items, self._split.cases, self._model, self._measures)
+        return ColdStart(int(np.count_nonzero(new & self._log.from_start)), steps, items)
 
     def _rivals_for_newcomers(self) -> list[Rival]:
         learned, declaration = self._split.learned, self._declaration
-        popularity = [Rival("popularity", Popularity(learned, declaration))]
+        popularity = [Rival(POPULARITY, Popularity(learned, declaration))]
         within = [
-            Rival(f"within {name}", PopularityWithin(learned, declaration, name))
+            Rival(f"{WITHIN}{name}", PopularityWithin(learned, declaration, name))
             for name, feature in declaration.user.items()
             if feature.kind is Kind.CATEGORY
         ]
-        blind = [Rival("without the profile", WithoutProfile(self._model))] if declaration.user else []
+        has_profile = declaration.user or declaration.user_id_buckets
+        blind = [Rival(WITHOUT_PROFILE, WithoutProfile(self._model))] if has_profile else []
         return [Rival(MODEL, self._model), *blind, *popularity, *within]
 
     def _neighbours(self) -> Neighbours | None:
@@ -153,6 +176,10 @@ class _Evaluation:
             return None
         self._begin("comparing similar users")
         return overlaps(self._embedder.embed, self._log, self._declaration, starts_at_us)
+
+    def _left_out(self, neighbours: Neighbours | None) -> Iterator[str]:
+        if neighbours is None and NEIGHBOURS in self._options.parts:
+            yield NO_MOMENT if self._split.starts_at_us is None else TOO_FEW_USERS
 
     def _asked(self) -> Asked:
         cases, log = self._split.cases, self._log

@@ -1,4 +1,4 @@
-"""What the figures say, in sentences: the same for the terminal and the page.
+"""What the figures say, in sentences: the same for the terminal and the page. Newcomers have their own.
 
 A difference counts only where its 95 % interval leaves zero out; anything else is no difference shown.
 """
@@ -6,14 +6,14 @@ A difference counts only where its 95 % interval leaves zero out; anything else 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from kindred.training.intervals import Interval
-from kindred.training.reports.cold_start import ColdStart, Newcomer, NewItems, Step
 from kindred.training.reports.comparison import Comparison, Group
 from kindred.training.reports.freshness import Freshness
-from kindred.training.reports.neighbours import Neighbours
+from kindred.training.reports.neighbours import Neighbours, Overlap
+from kindred.training.reports.verdicts import more_or_less, plural, sign, spread, verdict
 
-_FEW_CASES = 200
 _MUCH_NEW = 0.2
 
 
@@ -33,12 +33,12 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
     name = f"HR@{comparison.k}"
     fresh = freshness.by_events[0].measures[name].mean
     losses = [
-        f"the newest {_many(each.events)} {_percent(each.measures[name].mean, fresh)}"
+        f"the newest {_many(each.events)} {_share(each.loss[name], fresh)}"
         for each in freshness.by_events
         if each.events in (1, 5, 20)
     ]
     clock = [
-        f"{each.name} {_percent(each.measures[name].mean, fresh)}"
+        f"{each.name} {_share(each.loss[name], fresh)}"
         for each in freshness.by_clock
         if each.name != "every event"
     ]
@@ -49,27 +49,13 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
     ]
 
 
-def of_cold_start(cold: ColdStart, k: int) -> list[str]:
-    """Whether newcomers are served no worse than by popularity, and what profiles and descriptions add."""
-    steps = {step.events: step for step in cold.steps}
-    found = [*(_first_event(steps[0], k) if 0 in steps else ()), *_overtakes(cold.steps, k)]
-    if cold.items:
-        found += _described_items(cold.items, k)
-    return found or ["Nobody in this log is new to the model: train with --hold-out-users 0.05 to ask."]
-
-
-def of_neighbours(neighbours: Neighbours | None) -> list[str]:
+def of_neighbours(neighbours: Neighbours) -> list[str]:
     """How alike similar users stay."""
-    if neighbours is None:
-        return ["Too few users took anything both before the moment of training and after it to compare."]
     vectors, jaccard, chance = neighbours.rows
-    ratio = vectors.ten_nearest.mean / chance.ten_nearest.mean if chance.ten_nearest.mean else float("inf")
-    better = vectors.ten_nearest.mean - jaccard.ten_nearest.mean
     return [
         f"Of what they take next, users share {vectors.ten_nearest.mean:.1%} with their ten nearest "
-        f"neighbours: {ratio:.1f} times as much as random pairs ({chance.ten_nearest.mean:.1%}), "
-        f"{'more' if better > 0 else 'less'} than neighbours by items in common "
-        f"({jaccard.ten_nearest.mean:.1%})."
+        f"neighbours: {_against_chance(vectors, chance)}, and {more_or_less(neighbours.over_jaccard)} what "
+        f"neighbours by items in common share ({jaccard.ten_nearest.mean:.1%})."
     ]
 
 
@@ -77,8 +63,7 @@ def _against_best(group: Group, measure: str) -> Iterator[str]:
     row = next((row for row in group.rows if row.name == group.best), None)
     if row:
         gain = row.gain[measure]
-        verdict = {1: "ahead of", 0: "not shown to differ from", -1: "behind"}[sign(gain)]
-        yield f"The model is {verdict} the best baseline, {row.name}: {measure} {spread(gain)}."
+        yield f"The model is {verdict(gain)} the best baseline, {row.name}: {measure} {spread(gain)}."
 
 
 def _against_live(group: Group, measure: str) -> Iterator[str]:
@@ -95,7 +80,7 @@ def _new_items(groups: Sequence[Group], overall: Group, measure: str) -> Iterato
     new = next((group for group in groups if group.name == "items new"), None)
     if new and new.cases / overall.cases > _MUCH_NEW:
         yield (
-            f"{new.cases / overall.cases:.0%} of what was taken is new since training; there the model's "
+            f"{new.cases / overall.cases:.0%} of what was taken is new to the model; there its "
             f"{measure} is {new.rows[0].measures[measure].mean:.3f}."
         )
 
@@ -103,10 +88,9 @@ def _new_items(groups: Sequence[Group], overall: Group, measure: str) -> Iterato
 def _taste(comparison: Comparison) -> Iterator[str]:
     taste = comparison.overall.rows[0].taste
     if taste:
-        more = "more" if taste.events > comparison.targets.events else "less"
         yield (
-            f"It shows {taste.coverage:.0%} of the catalogue, and {more} popular items than are taken: "
-            f"{taste.events:,.0f} earlier events an item against {comparison.targets.events:,.0f}."
+            f"It shows {taste.coverage:.0%} of the catalogue. What it shows had {taste.events:,.0f} earlier "
+            f"events an item, what was taken {comparison.targets.events:,.0f}."
         )
 
 
@@ -114,87 +98,31 @@ def _overtaken(freshness: Freshness, comparison: Comparison, name: str) -> Itera
     best = next((row for row in comparison.overall.rows if row.name == comparison.overall.best), None)
     if best is None:
         return
-    level = best.measures[name].mean
-    worse = [each.events for each in freshness.by_events if each.measures[name].mean < level]
-    if worse and worse[0] > 0:
+    rival = f"{best.name} on fresh histories ({best.measures[name].mean:.3f})"
+    behind = list(takewhile(lambda each: sign(each.gain[name]) < 0, reversed(freshness.by_events)))
+    if not behind:
+        most = freshness.by_events[-1]
         yield (
-            f"From {worse[0]} missed {_plural('event', worse[0])} on, {best.name} on fresh histories "
-            f"({level:.3f}) is better than this model on stale ones."
+            f"Even with {most.events} missed {plural('event', most.events)} {rival} is not shown to be "
+            f"better than this model: {name} {spread(most.gain[name])}."
+        )
+    elif first := behind[-1].events:
+        yield (
+            f"From {first} missed {plural('event', first)} on, {rival} is better than this model on stale "
+            f"ones: {name} {spread(behind[-1].gain[name])}."
         )
 
 
-def _first_event(step: Step, k: int) -> Iterator[str]:
-    rows = {row.name: row for row in step.rows}
-    measure, popularity = f"NDCG@{k}", rows["popularity"]
-    yield {
-        1: f"Before their first event newcomers are served better than by popularity: {measure} "
-        f"{spread(popularity.gain[measure])}.",
-        0: f"Before their first event newcomers are served as well as by popularity: {measure} "
-        f"{spread(popularity.gain[measure])}.",
-        -1: f"Before their first event popularity serves newcomers better ({measure} "
-        f"{spread(popularity.gain[measure])}): answer with the items' payload `popularity` until then.",
-    }[sign(popularity.gain[measure])]
-    if blind := rows.get("without the profile"):
-        gain = blind.gain[measure]
-        what = {1: "helps", 0: "cannot be shown to help", -1: "harms"}[sign(gain)]
-        yield f"At that point the profile {what}: {measure} {spread(gain)} against leaving it out."
-    for row in step.rows:
-        if row.name.startswith("within "):
-            yield _within(row, popularity, measure)
-    if step.cases < _FEW_CASES:
-        yield f"Only {step.cases} newcomers could be asked about: these figures are rough."
+def _against_chance(vectors: Overlap, chance: Overlap) -> str:
+    own, theirs = vectors.ten_nearest.mean, chance.ten_nearest.mean
+    if sign(vectors.gain) > 0 and theirs:
+        return f"{own / theirs:.1f} times as much as random pairs ({theirs:.1%})"
+    return f"{more_or_less(vectors.gain)} what random pairs share ({theirs:.1%})"
 
 
-def _within(row: Newcomer, popularity: Newcomer, measure: str) -> str:
-    own, overall = row.measures[measure].mean, popularity.measures[measure].mean
-    what = "more than" if own > overall else "no more than"
-    return f"Popularity {row.name} reaches {own:.3f}, {what} overall popularity ({overall:.3f})."
-
-
-def _overtakes(steps: Sequence[Step], k: int) -> Iterator[str]:
-    measure = f"NDCG@{k}"
-    for step in steps:
-        popularity = next(row for row in step.rows if row.name == "popularity")
-        if step.events and sign(popularity.gain[measure]) > 0:
-            yield (
-                f"From {step.events} {_plural('event', step.events)} on the model is ahead of popularity: "
-                f"{measure} {spread(popularity.gain[measure])}."
-            )
-            return
-
-
-def _described_items(items: NewItems, k: int) -> Iterator[str]:
-    name = f"HR@{k}"
-    if not items.described:
-        yield (
-            f"None of the {items.items:,} items that are new to the model is described, so they share one "
-            "vector and nothing tells them apart."
-        )
-        return
-    yield (
-        f"Items known by their description alone: {name} {items.among_new[name].mean:.3f} among the "
-        f"{items.items:,} new ones (a blind guess {items.chance:.3f}), "
-        f"{items.among_all[name].mean:.3f} among all."
-    )
-
-
-def sign(interval: Interval) -> int:
-    """1 above zero, -1 below, 0 where the interval holds zero."""
-    return (interval.low > 0) - (interval.high < 0)
-
-
-def spread(gain: Interval) -> str:
-    """A difference with its interval."""
-    return f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-
-
-def _percent(value: float, whole: float) -> str:
-    return f"{(whole - value) / whole:.0%}" if whole > value else "nothing"
+def _share(loss: Interval, whole: float) -> str:
+    return f"{loss.mean / whole:.0%}" if whole and sign(loss) > 0 else "nothing that is shown"
 
 
 def _many(events: int) -> str:
     return "event loses" if events == 1 else f"{events}"
-
-
-def _plural(thing: str, count: int) -> str:
-    return thing if count == 1 else f"{thing}s"

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from kindred.training.evaluate import Events, Judge, Scorer
+from kindred.training.evaluate import Events, Judge, LiveScorer, Scorer
 from kindred.training.event_log import EventLog
 from kindred.training.intervals import Bootstrap
 from kindred.training.reports.measures import Measured, Measures
@@ -27,6 +27,8 @@ class Missing(msgspec.Struct, frozen=True):
     events: int
     left: float
     measures: Measured
+    loss: Measured  # every event minus this one, paired
+    gain: Measured  # this one minus the best baseline on fresh histories, paired; empty without a baseline
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -48,9 +50,17 @@ class Freshness(msgspec.Struct, frozen=True):
 
 
 def worth(
-    judge: Judge, cases: Events, model: Scorer, measures: Measures, starts_at_us: int | None
+    judge: Judge,
+    cases: Events,
+    model: Scorer,
+    measures: Measures,
+    starts_at_us: int | None,
+    baseline: Scorer | LiveScorer | None = None,
 ) -> Freshness:
-    """`starts_at_us`: as of when vectors that are never updated were made; None: no such row."""
+    """`starts_at_us`: as of when vectors that are never updated were made; None: no such row.
+
+    `baseline`: what stale vectors are compared with, on fresh histories.
+    """
     log, users = judge.log, judge.log.users[cases]
     draws = Bootstrap(users)
 
@@ -58,12 +68,15 @@ def worth(
         return measures.columns(judge.rank(cases, model, ends=ends).ranks)
 
     fresh = columns(cases)
+    theirs = None if baseline is None else measures.columns(judge.rank(cases, baseline).ranks)
     by_events, by_clock = [], []
     for missed in MISSED:
         ends = np.maximum(cases - missed, log.offsets[users])
         own = columns(ends) if missed else fresh
         left = float((ends > log.offsets[users]).mean())
-        by_events.append(Missing(missed, left, measures.means(own, draws)))
+        gain = {} if theirs is None else measures.means(own - theirs, draws)
+        loss = measures.means(fresh - own, draws)
+        by_events.append(Missing(missed, left, measures.means(own, draws), loss, gain))
     for name, ends in _schedules(log, cases, starts_at_us):
         own = fresh if ends is cases else columns(ends)
         by_clock.append(

@@ -22,10 +22,18 @@ from kindred.training.intervals import Interval, bootstrap
 from kindred.training.reports.moments import first_from
 
 LEAST_USERS = 20
+_LEAST_EVENTS = 3  # before the moment and after it: fewer say nothing of anybody's taste
+TOO_FEW_USERS = (
+    f"Similar users were not compared: fewer than {LEAST_USERS} took {_LEAST_EVENTS} items before the events "
+    f"that are asked about, and {_LEAST_EVENTS} others since."
+)
+NO_MOMENT = (
+    "Similar users were not compared: leave-one-out has no moment that parts everybody's past from their "
+    "future. Use --split temporal."
+)
 _MOST_USERS, _MOST_ASKED = 20_000, 2_000
 _CHUNK_USERS = 200
 Embed = Callable[[Histories], NDArray[np.float32]]
-_LEAST_EVENTS = 3  # before the moment and after it: fewer say nothing of anybody's taste
 
 
 class Overlap(msgspec.Struct, frozen=True):
@@ -38,15 +46,19 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 class Neighbours(msgspec.Struct, frozen=True):
-    """`users` took something before and after the moment; `asked` of them were given neighbours."""
+    """`users` took something before and after the moment; `asked` of them were given neighbours.
+
+    `over_jaccard`: the ten nearest by vectors minus those by Jaccard, paired.
+    """
 
     users: int
     asked: int
     rows: Sequence[Overlap]  # vectors, Jaccard, random
+    over_jaccard: Interval
 
 
 def overlaps(embed: Embed, log: EventLog, declaration: Declaration, at_us: int) -> Neighbours | None:
-    """None where fewer than LEAST_USERS took three items both before the moment and after it.
+    """None where fewer than LEAST_USERS took _LEAST_EVENTS items both before the moment and after it.
 
     `embed` gives unit vectors (n, d) of histories whose items are numbered as in the log.
     """
@@ -61,7 +73,9 @@ def overlaps(embed: Embed, log: EventLog, declaration: Declaration, at_us: int) 
     asked = _evenly(np.arange(len(users)), _MOST_ASKED)
     chunks = np.array_split(asked, -(-len(asked) // _CHUNK_USERS))
     crowd = _Crowd(past[users], future[users], vectors)
-    return Neighbours(len(users), len(asked), _rows([crowd.overlaps(chunk) for chunk in chunks]))
+    found = _joined([crowd.overlaps(chunk) for chunk in chunks])
+    over_jaccard = bootstrap(found["vectors"][:, 1] - found["Jaccard"][:, 1])
+    return Neighbours(len(users), len(asked), _rows(found), over_jaccard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +114,11 @@ def _jaccard(some: sparse.csr_array, everyone: sparse.csr_array) -> NDArray[np.f
     return common / np.maximum(either, 1)
 
 
-def _rows(chunks: Sequence[Mapping[str, NDArray[np.float64]]]) -> list[Overlap]:
-    found = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+def _joined(chunks: Sequence[Mapping[str, NDArray[np.float64]]]) -> Mapping[str, NDArray[np.float64]]:
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _rows(found: Mapping[str, NDArray[np.float64]]) -> list[Overlap]:
     chance = found["random pairs"][:, 1]
     return [
         Overlap(name, bootstrap(own[:, 0]), bootstrap(own[:, 1]), bootstrap(own[:, 1] - chance))

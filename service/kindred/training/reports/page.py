@@ -8,6 +8,7 @@ from importlib import resources
 
 from kindred.training.reports import charts, findings
 from kindred.training.reports.cold_start import ColdStart
+from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
 from kindred.training.reports.markup import drawn, measured, section, table
@@ -116,7 +117,7 @@ def _freshness(found: Freshness, comparison: Comparison) -> str:
 
 
 def _cold_start(cold: ColdStart, k: int) -> str:
-    text = section("Newcomers: users and items that training never met", findings.of_cold_start(cold, k))
+    text = section("Newcomers: users and items that training never met", of_cold_start(cold, k))
     if not cold.steps:
         return text
     names = [row.name for row in cold.steps[0].rows]
@@ -166,7 +167,8 @@ _STALE = "Left: all of a user's vectors miss the newest events. Right: all are m
 _PROTOCOL = (
     "Each held-out event is one case: the history before it makes the user's vector, the whole catalogue is "
     "ranked without what the user had seen, and an item with the same score as the target counts as better. "
-    "Baselines learned from the same events as the model and read the same fresh histories; only live "
-    "popularity also knows what others did later. Intervals are bootstrapped over users, differences are "
-    "paired. With one target a case, HR@k is recall@k."
+    "Baselines learned from the same events as the model and from its validation events, too, which its "
+    "weights never saw. All read the same fresh histories; only live popularity also knows what others did "
+    "later. An item is known where the model knows its id. Intervals are bootstrapped over users, and "
+    "differences are paired. With one target a case, HR@k is recall@k."
 )

@@ -23,7 +23,10 @@ Kind = Literal["temporal", "leave-one-out"]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The events to be predicted, and the log that the model and its baselines learned from.
+    """The events to be predicted, and the log that the baselines learn from.
+
+    `learned`: what the model was trained on and what it was validated on, which the manifest doesn't tell
+    apart. The model's weights never saw the latter; the baselines get both.
 
     `held_out`: so many events could be asked about, of which `cases` are, evenly spaced in time.
     `starts_at_us`: the first moment that is asked about, None where each user has an own one.

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
+from kindred.embedding.embedder import Embedder
+from kindred.embedding.model import untrained
 from kindred.history.window import Histories
 from kindred.training.baselines import Popularity, PopularityWithin
-from kindred.training.evaluate import Judge, from_time
+from kindred.training.evaluate import Judge, ModelScorer, from_time
 from kindred.training.event_log import EventLog
 from kindred.training.reports.cold_start import STEPS, WithoutProfile, new_items, newcomers
 from kindred.training.reports.comparison import Rival
@@ -45,14 +48,29 @@ def test_before_the_first_event_the_profile_decides(groups: EventLog, film_shop:
         Rival("this model", model),
         Rival("without the profile", WithoutProfile(model)),
         Rival("popularity", Popularity(learned, film_shop)),
+        Rival("within age_group", model),
     ]
     first = newcomers(Judge(groups, film_shop), ~met, rivals, Measures((1,)))[0]
-    own, blind, popularity = first.rows
+    own, blind, popularity, within = first.rows
     assert (first.events, first.cases) == (0, 20)
     assert own.measures["HR@1"].mean == 1  # each group's own first item
     assert blind.measures["HR@1"].mean == 0  # both first items are level, and a tie is a loss
     assert blind.gain["HR@1"].mean == popularity.gain["HR@1"].mean == 1
+    assert within.gain["HR@1"].mean == 0
+    assert within.over_popularity["HR@1"].mean == 1
     assert not own.gain
+    assert not popularity.over_popularity
+
+
+def test_without_the_profile_the_users_id_is_not_read_either(film_shop: Declaration) -> None:
+    log = log_of(("u", "a", 1), ("v", "b", 1))
+    declared = msgspec.structs.replace(film_shop, user_id_buckets=1_000)
+    model = ModelScorer(Embedder(untrained(declared, items={"a": {}, "b": {}}), "m"), log)
+    nothing_known = log.histories(log.offsets[:-1])
+    of_u, of_v = model.scores(nothing_known)
+    assert (of_u != of_v).any()  # by the hashed id alone
+    of_u, of_v = WithoutProfile(model).scores(nothing_known)
+    assert (of_u == of_v).all()
 
 
 def test_each_step_asks_about_the_event_after_exactly_so_many(

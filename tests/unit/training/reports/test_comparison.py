@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from kindred.declaration import Declaration
 from kindred.history.window import Histories
 from kindred.training.evaluate import Judge, from_time
 from kindred.training.event_log import EventLog
-from kindred.training.reports.comparison import Group, Rival, compare
+from kindred.training.reports.comparison import Comparison, Group, Rival, compare, items_known
 from kindred.training.reports.measures import Measures
 from kindred.training.reports.splits import Split
 from logs import DAY_US, log_of
@@ -46,6 +48,17 @@ def split(film_shop: Declaration) -> tuple[EventLog, Split]:
     return log, Split("temporal", cases, len(cases), log.before(10 * DAY_US), 10 * DAY_US, ())
 
 
+def compared(
+    split: tuple[EventLog, Split],
+    declaration: Declaration,
+    rivals: Sequence[Rival],
+    measures: Measures,
+    known_ids: str = "abc",
+) -> Comparison:
+    log, asked = split
+    return compare(asked, Judge(log, declaration), rivals, measures, 100, items_known(log, known_ids))
+
+
 def group(found: list[Group], name: str) -> Group:
     return next(each for each in found if each.name == name)
 
@@ -53,9 +66,9 @@ def group(found: list[Group], name: str) -> Group:
 def test_groups_hold_the_cases_that_their_names_say(
     split: tuple[EventLog, Split], film_shop: Declaration
 ) -> None:
-    log, asked = split
+    log, _ = split
     rivals = [Rival("this model", Favours(log, "c")), Rival("popularity", Favours(log, "a", "b"))]
-    found = compare(asked, Judge(log, film_shop), rivals, Measures((1,)), 100)
+    found = compared(split, film_shop, rivals, Measures((1,)))
     sizes = {each.name: (each.cases, each.users) for each in found.groups}
     assert (found.overall.cases, found.overall.users) == (3, 2)
     assert sizes == {
@@ -68,12 +81,22 @@ def test_groups_hold_the_cases_that_their_names_say(
     }
 
 
-def test_gains_are_the_model_minus_each_baseline(
+def test_an_item_that_only_validation_met_is_new(
     split: tuple[EventLog, Split], film_shop: Declaration
 ) -> None:
     log, asked = split
+    assert list(log.item_ids).index("c") in asked.learned.items  # an event, which the baselines learn from
+    found = compared(split, film_shop, [Rival("this model", Favours(log))], Measures((1,)), known_ids="ab")
+    assert group(list(found.groups), "items known").cases == 1  # n takes a
+    assert group(list(found.groups), "items new").cases == 2
+
+
+def test_gains_are_the_model_minus_each_baseline(
+    split: tuple[EventLog, Split], film_shop: Declaration
+) -> None:
+    log, _ = split
     rivals = [Rival("this model", Favours(log, "c")), Rival("popularity", Favours(log, "a", "b"))]
-    found = compare(asked, Judge(log, film_shop), rivals, Measures((1,)), 100)
+    found = compared(split, film_shop, rivals, Measures((1,)))
     model, popularity = found.overall.rows
     assert model.measures["HR@1"].mean == pytest.approx(2 / 3)  # c of u, and z, when nothing else is left
     assert popularity.measures["HR@1"].mean == pytest.approx(2 / 3)  # a of n, and z
@@ -85,9 +108,9 @@ def test_gains_are_the_model_minus_each_baseline(
 def test_seen_items_compete_for_repeated_pairs_alone(
     split: tuple[EventLog, Split], film_shop: Declaration
 ) -> None:
-    log, asked = split
+    log, _ = split
     model = Rival("this model", Favours(log, "a", "b"))
-    found = compare(asked, Judge(log, film_shop), [model], Measures((2,)), 100)
+    found = compared(split, film_shop, [model], Measures((2,)))
     again = group(list(found.groups), "repeated pairs").rows[0].measures
     assert again["MRR"].mean == 0.5  # a, which u had seen too, is ahead of b
 
@@ -95,13 +118,13 @@ def test_seen_items_compete_for_repeated_pairs_alone(
 def test_the_best_baseline_is_never_one_that_knows_more_than_the_model(
     split: tuple[EventLog, Split], film_shop: Declaration
 ) -> None:
-    log, asked = split
+    log, _ = split
     rivals = [
         Rival("this model", Favours(log, "z")),
         Rival("live", Live(log, "c", "z", "a")),
         Rival("popularity", Favours(log, "a")),
     ]
-    found = compare(asked, Judge(log, film_shop), rivals, Measures((1,)), 100)
+    found = compared(split, film_shop, rivals, Measures((1,)))
     assert found.overall.best == "popularity"
     assert [row.is_live for row in found.overall.rows] == [False, True, False]
 
@@ -109,9 +132,9 @@ def test_the_best_baseline_is_never_one_that_knows_more_than_the_model(
 def test_taste_is_popularity_in_what_was_learned_and_the_share_that_is_shown(
     split: tuple[EventLog, Split], film_shop: Declaration
 ) -> None:
-    log, asked = split
+    log, _ = split
     model = Rival("this model", Favours(log, "c"))
-    found = compare(asked, Judge(log, film_shop), [model], Measures((1,)), 100)
+    found = compared(split, film_shop, [model], Measures((1,)))
     taste = found.overall.rows[0].taste
     assert taste is not None
     # a was taken three times, b and c once, z never: b and c share the middle. Shown are c, z and c.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from kindred.training import factorisation
 from kindred.training.baselines import Popularity, Reading
 from kindred.training.evaluate import Judge, discounted, from_time
 from kindred.training.event_log import EventLog
-from kindred.training.reports.contenders import default, families, tuned
+from kindred.training.reports.contenders import Family, default, families, tuned
 
 
 def test_all_installed_kinds_compete_unless_named(shop: EventLog, film_shop: Declaration) -> None:
@@ -38,6 +40,12 @@ def test_a_kind_comes_with_the_deployments_own_half_life(shop: EventLog, film_sh
     assert len(recent.fits) > 3
 
 
+def test_every_kind_of_live_popularity_counts_the_same_events(shop: EventLog, film_shop: Declaration) -> None:
+    (live,) = families(shop, film_shop, 14.0, ["live"])
+    first, second = (build(shop) for build in list(live.fits.values())[:2])
+    assert first._everything is second._everything
+
+
 def test_tuning_picks_the_fit_that_ranks_the_validation_cases_best(
     shop: EventLog, film_shop: Declaration
 ) -> None:
@@ -51,6 +59,21 @@ def test_tuning_picks_the_fit_that_ranks_the_validation_cases_best(
     }
     chosen = tuned(family, shop, known, cases, judge)
     assert chosen.settings == max(quality, key=lambda each: quality[each])
+
+
+def test_fits_are_judged_one_by_one_so_that_few_are_in_memory(shop: EventLog, film_shop: Declaration) -> None:
+    alive: WeakSet[Popularity] = WeakSet()
+    at_once: list[int] = []
+
+    def build(log: EventLog) -> Popularity:
+        alive.add(fitted := Popularity(log, film_shop))
+        at_once.append(len(alive))
+        return fitted
+
+    family = Family("popularity", {str(number): build for number in range(5)})
+    tuned(family, shop, shop, from_time(shop, film_shop, shop.time_at(0.95)), Judge(shop, film_shop))
+    assert len(at_once) == 6
+    assert max(at_once) <= 2  # the best so far, and the next
 
 
 def test_the_chosen_settings_are_fitted_on_all_that_was_learned(

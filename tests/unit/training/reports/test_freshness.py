@@ -43,6 +43,16 @@ def test_missing_one_event_loses_what_only_that_event_tells(
     assert [each.left for each in found.by_events] == [1, 1, 1, 1, 1, 0, 0]
 
 
+def test_stale_vectors_are_compared_with_a_fresh_baseline_case_by_case(
+    ring: EventLog, film_shop: Declaration, last_steps: NDArray[np.int64]
+) -> None:
+    model = Successor(len(ring.item_ids))
+    found = worth(Judge(ring, film_shop), last_steps, model, Measures((1,)), None, model).by_events
+    assert [each.gain["HR@1"].mean for each in found[:3]] == [0, -1, -1]
+    assert [each.loss["HR@1"].mean for each in found[:3]] == [0, 1, 1]
+    assert not worth(Judge(ring, film_shop), last_steps, model, Measures((1,)), None).by_events[0].gain
+
+
 def test_schedules_miss_what_came_since_the_hour_the_night_and_the_start(
     ring: EventLog, film_shop: Declaration, last_steps: NDArray[np.int64]
 ) -> None:

@@ -46,6 +46,7 @@ def test_vectors_that_know_the_future_share_all_of_it(circles: EventLog, film_sh
     assert vectors.nearest.mean == vectors.ten_nearest.mean == 1
     assert chance.ten_nearest.mean == pytest.approx(19 / 59)  # the rest of one's own circle
     assert vectors.gain.mean == pytest.approx(1 - 19 / 59)
+    assert found.over_jaccard.mean == pytest.approx(1 - jaccard.ten_nearest.mean)
     assert abs(jaccard.gain.mean) < 0.1  # early items say nothing of the circles
 
 

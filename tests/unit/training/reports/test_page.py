@@ -92,6 +92,10 @@ def test_the_page_has_every_section_and_plot(html: str) -> None:
     assert len(set(found.ids)) == len(found.ids)
 
 
+def test_the_page_says_what_baselines_learned_from(html: str) -> None:
+    assert "and from its validation events, too, which its weights never saw" in html
+
+
 def test_the_page_needs_nothing_from_elsewhere(html: str) -> None:
     assert not re.search(r"https?:|//|@import|\bsrc=|<link|<script", html)
     assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)"', html))

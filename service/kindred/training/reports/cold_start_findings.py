@@ -1,0 +1,105 @@
+"""What the figures for newcomers say, in sentences: above all whether popularity would serve them better.
+
+A difference counts only where its 95 % interval leaves zero out; anything else is no difference shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kindred.training.reports.cold_start import (
+    POPULARITY,
+    WITHIN,
+    WITHOUT_PROFILE,
+    ColdStart,
+    Newcomer,
+    NewItems,
+    Step,
+)
+from kindred.training.reports.verdicts import more_or_less, plural, sign, spread, verdict
+
+_FEW_CASES = 200
+
+
+def of_cold_start(cold: ColdStart, k: int) -> list[str]:
+    """The model against popularity after each number of events, what to do, and what descriptions add."""
+    measure = f"NDCG@{k}"
+    first = [step for step in cold.steps if not step.events]
+    return [
+        *_nobody(cold),
+        *(_against_popularity(step, measure) for step in cold.steps),
+        *(sentence for step in first for sentence in _before_the_first_event(step, measure)),
+        *(_described_items(cold.items, f"HR@{k}") if cold.items else ()),
+    ]
+
+
+def _nobody(cold: ColdStart) -> Iterator[str]:
+    if cold.steps:
+        return
+    nobody = "Nobody in this log is new to the model"
+    if cold.users:
+        nobody = f"None of the {cold.users:,} users new to the model took anything that can be asked about"
+    yield f"{nobody}: train with --hold-out-users 0.05 to ask."
+
+
+def _against_popularity(step: Step, measure: str) -> str:
+    after = f"after {step.events} {plural('event', step.events)}"
+    verdicts = (
+        f"{verdict(row.gain[measure])} {_named(row)} ({spread(row.gain[measure])})"
+        for row in _popularities(step.rows)
+    )
+    when = after if step.events else "before their first event"
+    return f"For newcomers {when} the model is {', '.join(verdicts)}, by {measure}."
+
+
+def _before_the_first_event(step: Step, measure: str) -> Iterator[str]:
+    popularity, *within = _popularities(step.rows)
+    if sign(popularity.gain[measure]) < 0:
+        yield _ASK_FOR_POPULAR
+    if ahead := [_named(row) for row in within if sign(row.gain[measure]) < 0]:
+        yield f"No call answers by {' or '.join(ahead)}, which would serve them better: count it yourself."
+    for row in step.rows:
+        if row.name == WITHOUT_PROFILE:
+            what = {1: "helps", 0: "cannot be shown to help", -1: "harms"}[sign(row.gain[measure])]
+            yield f"At that point the profile {what}: {spread(row.gain[measure])} against leaving it out."
+    yield from (_within(row, popularity, measure) for row in within)
+    if step.cases < _FEW_CASES:
+        yield f"Only {step.cases} newcomers could be asked about: these figures are rough."
+
+
+def _within(row: Newcomer, popularity: Newcomer, measure: str) -> str:
+    own, overall = row.measures[measure].mean, popularity.measures[measure].mean
+    compared = more_or_less(row.over_popularity[measure])
+    return f"Popularity {row.name} reaches {own:.3f}, {compared} overall popularity ({overall:.3f})."
+
+
+def _popularities(rows: Sequence[Newcomer]) -> list[Newcomer]:
+    """Overall popularity first, then within each attribute."""
+    return [row for row in rows if row.name == POPULARITY] + [
+        row for row in rows if row.name.startswith(WITHIN)
+    ]
+
+
+def _named(row: Newcomer) -> str:
+    return POPULARITY if row.name == POPULARITY else f"{POPULARITY} {row.name}"
+
+
+def _described_items(items: NewItems, name: str) -> Iterator[str]:
+    if not items.described:
+        yield (
+            f"None of the {items.items:,} items that are new to the model is described, so they share one "
+            "vector and nothing tells them apart."
+        )
+        return
+    yield (
+        f"Items known by their description alone: {name} {items.among_new[name].mean:.3f} among the "
+        f"{items.items:,} new ones (a blind guess {items.chance:.3f}), "
+        f"{items.among_all[name].mean:.3f} among all."
+    )
+
+
+_ASK_FOR_POPULAR = (
+    "Until their first event serve them by popularity: where `KindredClient.recommend` answers with the "
+    "source `cold_start`, ask `KindredClient.popular` instead (docs/queries.md). Users whom nobody knows get "
+    "that answer anyway."
+)
