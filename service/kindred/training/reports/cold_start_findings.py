@@ -23,12 +23,9 @@ _FEW_CASES = 200
 
 def of_cold_start(cold: ColdStart, k: int) -> list[str]:
     """The model against popularity after each number of events, what to do, and what descriptions add."""
-    measure = f"NDCG@{k}"
-    first = [step for step in cold.steps if not step.events]
     return [
         *_nobody(cold),
-        *(_against_popularity(step, measure) for step in cold.steps),
-        *(sentence for step in first for sentence in _before_the_first_event(step, measure)),
+        *(sentence for step in cold.steps for sentence in _of_step(step, f"NDCG@{k}")),
         *(_described_items(cold.items, f"HR@{k}") if cold.items else ()),
     ]
 
@@ -42,14 +39,21 @@ def _nobody(cold: ColdStart) -> Iterator[str]:
     yield f"{nobody}: train with --hold-out-users 0.05 to ask."
 
 
+def _of_step(step: Step, measure: str) -> Iterator[str]:
+    yield _against_popularity(step, measure)
+    if not step.events:
+        yield from _before_the_first_event(step, measure)
+
+
 def _against_popularity(step: Step, measure: str) -> str:
     after = f"after {step.events} {plural('event', step.events)}"
-    verdicts = (
-        f"{verdict(row.gain[measure])} {_named(row)} ({spread(row.gain[measure])})"
-        for row in _popularities(step.rows)
-    )
     when = after if step.events else "before their first event"
-    return f"For newcomers {when} the model is {', '.join(verdicts)}, by {measure}."
+    found: dict[str, list[str]] = {}
+    for row in _popularities(step.rows):
+        gain = row.gain[measure]
+        found.setdefault(verdict(gain), []).append(f"{_named(row)} ({spread(gain)})")
+    verdicts = "; ".join(f"{each} {', '.join(named)}" for each, named in found.items())
+    return f"For newcomers {when} the model is, by {measure}, {verdicts}."
 
 
 def _before_the_first_event(step: Step, measure: str) -> Iterator[str]:
@@ -60,8 +64,9 @@ def _before_the_first_event(step: Step, measure: str) -> Iterator[str]:
         yield f"No call answers by {' or '.join(ahead)}, which would serve them better: count it yourself."
     for row in step.rows:
         if row.name == WITHOUT_PROFILE:
-            what = {1: "helps", 0: "cannot be shown to help", -1: "harms"}[sign(row.gain[measure])]
-            yield f"At that point the profile {what}: {spread(row.gain[measure])} against leaving it out."
+            gain = row.gain[measure]
+            what = {1: "helps", 0: "cannot be shown to help", -1: "harms"}[sign(gain)]
+            yield f"At that point the profile {what}: {measure} {spread(gain)} against leaving it out."
     yield from (_within(row, popularity, measure) for row in within)
     if step.cases < _FEW_CASES:
         yield f"Only {step.cases} newcomers could be asked about: these figures are rough."

@@ -6,6 +6,7 @@ from kindred.client import KindredClient
 from kindred.training.intervals import Interval
 from kindred.training.reports.cold_start import ColdStart, Newcomer, NewItems, Step
 from kindred.training.reports.cold_start_findings import of_cold_start
+from kindred.training.reports.verdicts import spread
 
 AHEAD, LEVEL, BEHIND = Interval(0.1, 0.05, 0.15), Interval(0.01, -0.02, 0.04), Interval(-0.1, -0.15, -0.05)
 
@@ -40,24 +41,24 @@ def said(*steps: Step, items: NewItems | None = None, users: int = 500) -> list[
 
 def test_each_number_of_events_has_its_verdict_overall_and_within_the_group() -> None:
     found = said(
-        step(0, popularity=BEHIND, within=BEHIND),
-        step(1, popularity=LEVEL, within=BEHIND),
-        step(5, popularity=AHEAD, within=LEVEL),
+        step(1, popularity=BEHIND, within=BEHIND),
+        step(5, popularity=LEVEL, within=BEHIND),
+        step(10, popularity=AHEAD, within=LEVEL),
     )
-    assert found[0] == (
-        "For newcomers before their first event the model is behind popularity (-0.100 [-0.150, -0.050]), "
-        "behind popularity within age_group (-0.100 [-0.150, -0.050]), by NDCG@10."
-    )
-    assert found[1].startswith(
-        "For newcomers after 1 event the model is not shown to differ from popularity ("
-    )
-    assert "behind popularity within age_group" in found[1]
-    assert found[2].startswith("For newcomers after 5 events the model is ahead of popularity (")
-    assert "not shown to differ from popularity within age_group" in found[2]
+    behind, level, ahead = (f"({spread(gain)})" for gain in (BEHIND, LEVEL, AHEAD))
+    assert found == [
+        "For newcomers after 1 event the model is, by NDCG@10, behind popularity "
+        f"{behind}, popularity within age_group {behind}.",
+        "For newcomers after 5 events the model is, by NDCG@10, not shown to differ from popularity "
+        f"{level}; behind popularity within age_group {behind}.",
+        "For newcomers after 10 events the model is, by NDCG@10, ahead of popularity "
+        f"{ahead}; not shown to differ from popularity within age_group {level}.",
+    ]
+    assert said(step(0))[0].startswith("For newcomers before their first event the model is, by NDCG@10, not")
 
 
 def test_newcomers_that_popularity_serves_better_are_given_the_documented_answer() -> None:
-    found = " ".join(said(step(0, popularity=BEHIND)))
+    found = said(step(0, popularity=BEHIND), step(1))[1]  # next to the verdict
     assert "ask `KindredClient.popular` instead" in found
     assert "`cold_start`" in found
     queries = (Path(__file__).parents[4] / "docs" / "queries.md").read_text()
@@ -104,4 +105,4 @@ def test_nobody_new_is_said_with_what_to_do_and_only_then() -> None:
     assert unasked.startswith("None of the 7 users new to the model took anything")
     later = said(step(1, popularity=BEHIND, within=BEHIND))
     assert "--hold-out-users" not in " ".join(later)
-    assert later[0].startswith("For newcomers after 1 event the model is behind popularity")
+    assert later[0].startswith("For newcomers after 1 event the model is, by NDCG@10, behind popularity")
