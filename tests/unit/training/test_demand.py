@@ -16,9 +16,8 @@ from kindred.training.event_log import EventLog
 from kindred.training.learner import Learner
 from kindred.training.objective import Competition
 from kindred.training.options import TrainingOptions
-from kindred.training.run import Progress
 from kindred.training.samples import Batch
-from kindred.training.train import fit, fresh_model
+from kindred.training.train import fresh_model
 from logs import log_of
 
 # Nothing but the very newest event is asked about in the second half.
@@ -68,13 +67,6 @@ def test_the_second_half_of_a_budget_is_one_too_also_after_a_pause(
     learner.restore(learner.state(), share_done=0.6, seconds=60 * 60.0)
     learner.run_epoch(2)
     assert sum(targets for _, targets in found) <= 1
-
-
-def test_patience_counts_from_the_second_half_on(shop: EventLog, film_shop: Declaration) -> None:
-    seen: list[Progress] = []
-    options = TrainingOptions(epochs=9, patience=2, learning_rate=0.0, half_life_days=300.0)
-    assert fit(shop, film_shop, options, seen.append).training.ended == "patience"
-    assert len(seen) == 7  # the fifth reached it
 
 
 def test_in_batch_candidates_are_as_likely_as_the_half_draws_them(
