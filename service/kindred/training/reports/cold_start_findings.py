@@ -6,6 +6,7 @@ A difference counts only where its 95 % interval leaves zero out; anything else 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from kindred.training.reports.cold_start import (
     POPULARITY,
@@ -23,9 +24,11 @@ _FEW_CASES = 200
 
 def of_cold_start(cold: ColdStart, k: int) -> list[str]:
     """The model against popularity after each number of events, what to do, and what descriptions add."""
+    measure = f"NDCG@{k}"
     return [
         *_nobody(cold),
-        *(sentence for step in cold.steps for sentence in _of_step(step, f"NDCG@{k}")),
+        *(sentence for step in cold.steps if not step.events for sentence in _before_any(step, measure)),
+        *_after_some([step for step in cold.steps if step.events], measure),
         *(_described_items(cold.items, f"HR@{k}") if cold.items else ()),
     ]
 
@@ -39,21 +42,33 @@ def _nobody(cold: ColdStart) -> Iterator[str]:
     yield f"{nobody}: train with --hold-out-users 0.05 to ask."
 
 
-def _of_step(step: Step, measure: str) -> Iterator[str]:
-    yield _against_popularity(step, measure)
-    if not step.events:
-        yield from _before_the_first_event(step, measure)
+def _before_any(step: Step, measure: str) -> Iterator[str]:
+    gains = ", ".join(
+        f"{spread(row.gain[measure])} against {_named(row)}" for row in _popularities(step.rows)
+    )
+    yield _against_popularity("before their first event", _verdicts(step, measure), measure)
+    yield f"There its {measure} is {gains}."
+    yield from _before_the_first_event(step, measure)
 
 
-def _against_popularity(step: Step, measure: str) -> str:
-    after = f"after {step.events} {plural('event', step.events)}"
-    when = after if step.events else "before their first event"
+def _after_some(steps: Sequence[Step], measure: str) -> Iterator[str]:
+    """A sentence for all neighbouring numbers of events with the same verdicts."""
+    for verdicts, several in groupby(steps, key=lambda step: _verdicts(step, measure)):
+        events = [step.events for step in several]
+        numbers = " and ".join(filter(None, [", ".join(map(str, events[:-1])), str(events[-1])]))
+        yield _against_popularity(f"after {numbers} {plural('event', events[-1])}", verdicts, measure)
+
+
+def _against_popularity(when: str, verdicts: str, measure: str) -> str:
+    return f"For newcomers {when} the model is, by {measure}, {verdicts}."
+
+
+def _verdicts(step: Step, measure: str) -> str:
+    """Such as: ahead of popularity; behind popularity within country."""
     found: dict[str, list[str]] = {}
     for row in _popularities(step.rows):
-        gain = row.gain[measure]
-        found.setdefault(verdict(gain), []).append(f"{_named(row)} ({spread(gain)})")
-    verdicts = "; ".join(f"{each} {', '.join(named)}" for each, named in found.items())
-    return f"For newcomers {when} the model is, by {measure}, {verdicts}."
+        found.setdefault(verdict(row.gain[measure]), []).append(_named(row))
+    return "; ".join(f"{each} {', '.join(named)}" for each, named in found.items())
 
 
 def _before_the_first_event(step: Step, measure: str) -> Iterator[str]:
