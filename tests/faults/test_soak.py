@@ -1,0 +1,46 @@
+"""What the soak judges memory by; and, slowly, a soak of seconds. The long one is `make soak`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faults.soak import run
+from faults.soak_phases import Plan
+from faults.soak_report import report
+from faults.trend import trend
+
+SECONDS = np.arange(0, 1_800, 5.0)
+NOISE_MB = np.random.default_rng(1).normal(0, 3, len(SECONDS))
+
+
+def test_noise_around_a_level_is_no_leak() -> None:
+    found = trend(SECONDS, 700 + NOISE_MB)
+    assert found.is_within_noise
+    assert found.noise == pytest.approx(3, rel=0.2)
+    assert found.hours == pytest.approx(0.5, rel=0.01)
+
+
+def test_what_rises_by_more_than_its_noise_is_one() -> None:
+    found = trend(SECONDS, 700 + NOISE_MB + 40 * SECONDS / 3_600)
+    assert not found.is_within_noise
+    assert found.per_hour == pytest.approx(40, abs=3 * found.error_per_hour)
+
+
+def test_memory_that_falls_is_none_either() -> None:
+    assert trend(SECONDS, 700 + NOISE_MB - 40 * SECONDS / 3_600).is_within_noise
+
+
+@pytest.mark.slow
+def test_a_soak_of_seconds_ends_equal(tmp_path: Path) -> None:
+    plan = Plan(
+        seed=3, seconds=15.0, users=1_000, items=100, workers=2, rate=300.0, share=0.7, burst_seconds=2.0,
+        mean_gap_seconds=6.0,
+    )  # fmt: skip
+    said: list[str] = []
+    result = run(plan, tmp_path, said.append)
+    assert report(result)[-1].endswith("equal"), said
+    assert result.lag_left == 0
+    assert result.events > 3 * plan.users + plan.share * plan.rate * plan.seconds
