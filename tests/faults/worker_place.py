@@ -14,8 +14,8 @@ from kindred.local.processes import ChildProcess
 from kindred.settings import Settings
 from running import beside, is_ready, worker_process
 
-# What a worker says that ends because a server is away when it starts: a supervisor tries again.
-AWAY_AT_START = "does not answer"
+# What a worker says that ends because a server is away or busy when it starts: a supervisor tries again.
+AWAY_AT_START = ("does not answer", "could not do this now")
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Worker:
         if self._process is not process:  # taken out this moment
             return ""
         last = self.log.read_text(errors="replace").splitlines()[-3:]
-        if self._has_been_ready or not any(AWAY_AT_START in line for line in last):
+        if self._has_been_ready or not any(each in line for line in last for each in AWAY_AT_START):
             return f"a worker ended with code {process.exit_code}: {' / '.join(last)}"
         self.restarts += 1
         self._process = None
