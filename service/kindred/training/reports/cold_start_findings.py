@@ -43,11 +43,9 @@ def _nobody(cold: ColdStart) -> Iterator[str]:
 
 
 def _before_any(step: Step, measure: str) -> Iterator[str]:
-    gains = ", ".join(
-        f"{spread(row.gain[measure])} against {_named(row)}" for row in _popularities(step.rows)
-    )
+    gains = ", ".join(f"{spread(row.gain[measure])} from {_named(row)}" for row in _popularities(step.rows))
     yield _against_popularity("before their first event", _verdicts(step, measure), measure)
-    yield f"There its {measure} is {gains}."
+    yield f"There its {measure} differs by {gains}."
     yield from _before_the_first_event(step, measure)
 
 

@@ -162,7 +162,7 @@ _TASTE = (
     "Means ± half the 95 % interval. Shown: share of the catalogue in at least one list; "
     "popularity: mean percentile of what is listed, 1 the most popular"
 )
-_TUNED = "How each baseline was set: what ranked the newest events before best"
+_TUNED = "How each baseline was set; unless tuning was left out, by what ranked the newest events before best"
 _STALE = "Left: all of a user's vectors miss the newest events. Right: all are made at set times (UTC)."
 _PROTOCOL = (
     "Each held-out event is one case: the history before it makes the user's vector, the whole catalogue is "

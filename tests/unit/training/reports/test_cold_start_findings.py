@@ -60,7 +60,7 @@ def test_before_the_first_event_each_verdict_has_its_interval() -> None:
     first, second = said(step(0, popularity=AHEAD, within=LEVEL))[:2]
     assert first.startswith("For newcomers before their first event the model is, by NDCG@10, ahead of pop")
     assert second == (
-        f"There its NDCG@10 is {spread(AHEAD)} against popularity, {spread(LEVEL)} against popularity "
+        f"There its NDCG@10 differs by {spread(AHEAD)} from popularity, {spread(LEVEL)} from popularity "
         "within age_group."
     )
 
