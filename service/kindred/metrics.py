@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -58,6 +59,14 @@ OFFSET_GAPS = Gauge(
 PAUSED_PARTITIONS = Gauge(
     "kindred_paused_partitions", "Partitions that the breaker has paused on this worker.", registry=REGISTRY
 )
+LIVE_BLOCKS = Gauge(
+    "kindred_live_blocks",
+    "Blocks of memory that Python holds. What leaks raises the lowest of them; resident memory alone does "
+    "not tell, for allocators keep what the largest backlog needed.",
+    registry=REGISTRY,
+)
+LIVE_BLOCKS.set_function(sys.getallocatedblocks)
+ProcessCollector(registry=REGISTRY)  # process_resident_memory_bytes, process_open_fds, …
 PENDING = Gauge("kindred_pending_syncs", "Rows of pending_sync.", registry=REGISTRY)
 SWEEP_LAG_SECONDS = Gauge(
     "kindred_item_sweep_lag_seconds",

@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 
 from faults.cluster import Cluster
 from faults.traffic import Traffic
+from running import metric
 
 INTERVAL_SECONDS = 5.0
 LAG = "SELECT sum(next_offset)::bigint, (SELECT count(*) FROM pending_sync) FROM synced_offset"
@@ -25,7 +27,10 @@ FROM pg_stat_user_tables WHERE schemaname = current_schema() GROUP BY 1
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`lag`: records that the broker has and Postgres has not. Resident memory in MB, by process id."""
+    """`lag`: records that the broker has and Postgres has not. Resident memory in MB, by process id.
+
+    `blocks`: of memory that the first worker's Python holds; 0 where it did not say.
+    """
 
     at_seconds: float
     phase: str
@@ -33,6 +38,7 @@ class Sample:
     lag: int
     pending: int
     memory_mb: dict[int, float]
+    blocks: float
     table_mb: dict[str, float]
 
 
@@ -63,7 +69,7 @@ class Sampler:
             table_mb = {name: float(mb) for name, mb in connection.execute(TABLES)}
         return Sample(
             time.monotonic() - self._began, self.phase, self._traffic.sent, max(0, arrived - (read or 0)),
-            pending, self._memory_mb(), table_mb,
+            pending, self._memory_mb(), self._blocks(), table_mb,
         )  # fmt: skip
 
     def _memory_mb(self) -> dict[int, float]:
@@ -73,6 +79,11 @@ class Sampler:
                 if (pid := worker.pid) is not None:
                     found[pid] = psutil.Process(pid).memory_info().rss / 1e6
         return found
+
+    def _blocks(self) -> float:
+        with suppress(httpx.TransportError):  # frozen
+            return metric(self._made.workers[0].settings, "kindred_live_blocks")
+        return 0.0
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL_SECONDS):
@@ -84,3 +95,9 @@ def of_process(samples: list[Sample], pid: int) -> tuple[list[float], list[float
     """Times and memory of one process."""
     known: list[Any] = [(each.at_seconds, each.memory_mb[pid]) for each in samples if pid in each.memory_mb]
     return [at for at, _ in known], [mb for _, mb in known]
+
+
+def blocks(samples: list[Sample]) -> tuple[list[float], list[float]]:
+    """Times and blocks, where they are known."""
+    known = [(each.at_seconds, each.blocks) for each in samples if each.blocks]
+    return [at for at, _ in known], [number for _, number in known]

@@ -2,11 +2,11 @@
 
     make soak ARGS="--minutes 30 --seed 7"
 
-First every user gets some events, and a backlog is worked off as fast as it goes: that is the highest rate,
-unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end comes what ten
-times that rate brings in some seconds, as fast as the producer can; the backlog must go, and memory stay.
-Printed, and written to build/soak.json: the slope of memory with its noise, the lag that is left, how the
-tables grow, and what the oracle says. Producer, proxies and servers share the machine with the workers, so a
+First every user gets some events, and backlogs are worked off as fast as they go: that is the highest rate,
+unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end records come at
+ten times that rate for some seconds; the backlog must go, and memory stay. Printed, and written to
+build/soak.json: how memory went and what of it was noise, the lag that is left, how the tables grow, and what
+the oracle says. Producer, proxies and servers share the machine with the workers, so a
 rate means little elsewhere.
 
 The oracle reads all records, 2 KB of memory each. For half an hour take Apache Kafka (KINDRED_TEST_NATIVE=1,
@@ -95,7 +95,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rate", type=float, default=0.0, help="the highest rate; 0: measure it")
     parser.add_argument("--share", type=float, default=0.7, help="of the highest rate, during the soak")
-    parser.add_argument("--burst", type=float, default=20.0, help="seconds at ten times the rate; 0: none")
+    parser.add_argument("--burst", type=float, default=10.0, help="seconds at ten times the rate; 0: none")
     parser.add_argument("--gap", type=float, default=60.0, help="mean seconds between faults")
     parser.add_argument("--json", default="build/soak.json")
     parser.add_argument("--logs", default="build/soak")

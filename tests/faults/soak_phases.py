@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from dataclasses import dataclass, field
@@ -9,15 +10,16 @@ from dataclasses import dataclass, field
 from faults.breaking import Breaking, Say
 from faults.cluster import Cluster
 from faults.judging import judged
-from faults.sampling import Sample, Sampler, of_process
+from faults.sampling import Sample, Sampler, blocks, of_process
 from faults.schedule import Fault, Kind, schedule
 from faults.traffic import Traffic
-from faults.trend import Trend, trend
-from running import eventually
+from faults.trend import Trend, lows, trend
 
 GREETINGS = 3  # events of every user before the highest rate is measured
-CALIBRATION_EVENTS = 60_000
+CALIBRATION_ROUNDS = 6  # memory settles meanwhile: allocators keep what the largest backlog needed
+CALIBRATION_EVENTS = 40_000  # a round
 DRAIN_SECONDS = 1_800.0
+BLOCKS_SECONDS = 60.0  # in which a batch's own objects have gone at least once
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
 
 
@@ -45,7 +47,8 @@ class Result:
     highest_rate: float = 0.0
     events: int = 0
     faults: list[str] = field(default_factory=list)
-    memory: Trend | None = None
+    memory: Trend | None = None  # resident, of the first worker
+    blocks: Trend | None = None  # that its Python holds: the lowest number of each minute
     memory_at_burst_mb: tuple[float, float] = (0.0, 0.0)  # before, and the most until the backlog had gone
     highest_lag: int = 0
     burst_rate: float = 0.0  # that the producer reached
@@ -59,7 +62,7 @@ class Result:
     @property
     def is_good(self) -> bool:
         """Nothing lost, nothing left, and memory flat."""
-        is_flat = self.memory is None or self.memory.is_within_noise
+        is_flat = all(each is None or each.is_within_noise for each in (self.memory, self.blocks))
         return is_flat and not self.lag_left and not self.differing
 
 
@@ -92,14 +95,16 @@ class Soak:
         self._drain()
 
     def _calibrate(self) -> float:
-        """Records a second from the producer to searchable, as fast as all of it goes."""
+        """Records a second from the producer to searchable, as fast as all of it goes; the median round."""
         self._begin("calibrate")
-        began = time.monotonic()
-        self.traffic.pile_up(CALIBRATION_EVENTS)
-        self._drain()
-        rate = CALIBRATION_EVENTS / (time.monotonic() - began)
-        self.say(f"highest rate: {rate:,.0f} records/s")
-        return rate
+        rates: list[float] = []
+        for _ in range(CALIBRATION_ROUNDS):
+            began = time.monotonic()
+            self.traffic.pile_up(CALIBRATION_EVENTS)
+            self._drain()
+            rates.append(CALIBRATION_EVENTS / (time.monotonic() - began))
+            self.say(f"  {rates[-1]:,.0f} records/s; {self._status()}")
+        return statistics.median(rates)
 
     def _soak(self) -> None:
         self._begin("soak")
@@ -117,6 +122,9 @@ class Soak:
         warm = samples[int(WARM_UP_SHARE * len(samples)) :]
         if len(warm) >= 3:
             self.result.memory = trend(*of_process(warm, self._first_worker))
+        at, lowest = lows(*blocks(warm), BLOCKS_SECONDS)
+        if len(at) >= 3:
+            self.result.blocks = trend(at, lowest)
 
     def _faults(self) -> list[Fault]:
         every = schedule(
@@ -127,15 +135,17 @@ class Soak:
         return [fault for fault in every if fault.kind not in ends or fault.which != 0]
 
     def _burst(self) -> None:
-        """As many records as ten times the highest rate brings in so many seconds, as fast as they come."""
+        """Ten times the highest rate for so many seconds, of records that were made before."""
         if not self.plan.burst_seconds:
             return
+        per_second = 10 * self.result.highest_rate
+        records = self.traffic.stock(int(per_second * self.plan.burst_seconds))
         before = self.sampler.look()
         self._begin("burst")
-        number, began = int(10 * self.result.highest_rate * self.plan.burst_seconds), time.monotonic()
-        self.traffic.pile_up(number)
-        eventually(lambda: not self.traffic.outstanding, DRAIN_SECONDS)
-        self.result.burst_rate = number / (time.monotonic() - began)
+        began = time.monotonic()
+        self.traffic.flood(records, per_second)
+        self.result.burst_rate = len(records) / (time.monotonic() - began)
+        self.say(f"{len(records):,} records came at {self.result.burst_rate:,.0f}/s; {self._status()}")
         self._drain()
         self.result.burst_seconds = time.monotonic() - began
         samples, pid = self._samples("burst"), self._first_worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from faults.soak_phases import Result
+from faults.trend import Trend
 
 SMALL_MB = 0.5
 
@@ -21,18 +22,20 @@ def report(result: Result) -> list[str]:
 
 def _memory(result: Result) -> list[str]:
     before, most = result.memory_at_burst_mb
-    burst = (
-        f"burst: records came at {result.burst_rate:,.0f}/s, the lag grew to {result.burst_lag:,} was "
-        f"gone after {result.burst_seconds:.0f} s; memory was {before:.0f} MB before, {most:.0f} MB at most"
-    )
-    slope = result.memory
-    if slope is None:
-        return [burst]
     return [
-        f"memory of the first worker: {slope.per_hour:+.1f} MB/h (error {slope.error_per_hour:.1f}, noise "
-        f"{slope.noise:.1f} MB) over {60 * slope.hours:.0f} minutes: "
-        f"{'within noise' if slope.is_within_noise else 'RISES'}",
-        burst,
+        *_trend("memory of the first worker", "MB", result.memory),
+        *_trend("blocks that its Python holds, lowest of each minute", "blocks", result.blocks),
+        f"burst: records came at {result.burst_rate:,.0f}/s, the lag grew to {result.burst_lag:,} and was "
+        f"gone after {result.burst_seconds:.0f} s; memory was {before:.0f} MB before, {most:.0f} MB at most",
+    ]
+
+
+def _trend(what: str, unit: str, found: Trend | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"{what}: {found.level:,.0f} {unit}, {found.rise:+,.1f} within {60 * found.hours:.0f} minutes "
+        f"(noise {found.noise:,.1f}): {'within noise' if found.is_within_noise else 'RISES'}"
     ]
 
 

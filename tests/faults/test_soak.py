@@ -10,7 +10,7 @@ import pytest
 from faults.soak import run
 from faults.soak_phases import Plan
 from faults.soak_report import report
-from faults.trend import trend
+from faults.trend import lows, trend
 
 SECONDS = np.arange(0, 1_800, 5.0)
 NOISE_MB = np.random.default_rng(1).normal(0, 3, len(SECONDS))
@@ -31,6 +31,19 @@ def test_what_rises_by_more_than_its_noise_is_one() -> None:
 
 def test_memory_that_falls_is_none_either() -> None:
     assert trend(SECONDS, 700 + NOISE_MB - 40 * SECONDS / 3_600).is_within_noise
+
+
+def test_one_small_step_is_no_leak_and_a_large_one_is() -> None:
+    later = SECONDS > 900
+    assert trend(SECONDS, 700 + 2.0 * later).is_within_noise
+    assert not trend(SECONDS, 700 + 20.0 * later).is_within_noise
+
+
+def test_what_is_held_for_a_moment_falls_away() -> None:
+    held = 1_000.0 + 500 * (np.arange(len(SECONDS)) % 5 != 0)
+    at, lowest = lows(SECONDS, held, 60.0)
+    assert lowest == [1_000.0] * 30
+    assert len(at) == 30
 
 
 @pytest.mark.slow

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from faults.expected import Barrier, Partition
+from faults.flood import flood
 from faults.rounds import Rounds
 from faults.workload import Sent, Workload
 from kindred.settings import Settings
@@ -37,6 +39,8 @@ class Traffic:
         self._ends: dict[Partition, int] = {}
         self._piled_up = self._taken_off = 0  # records asked for at once, and those of them that were made
         self._waiting: deque[Sent] = deque()
+        self._made = threading.Lock()  # records are made by one thread at a time
+        self._noted = threading.Lock()
         self._stop = threading.Event()
         self._flush_seconds = FLUSH_SECONDS
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
@@ -60,6 +64,19 @@ class Traffic:
     def pile_up(self, number: int) -> None:
         """So many records more, as fast as the producer goes."""
         self._piled_up += number
+
+    def stock(self, number: int) -> list[Sent]:
+        """So many records, made now and sent by `flood`."""
+        made: list[Sent] = []
+        while len(made) < number:
+            with self._made:
+                made += self._workload.records(min(MOST_A_TICK, number - len(made)))
+        return made
+
+    def flood(self, records: Sequence[Sent], per_second: float) -> None:
+        """Returns when the broker has them all; raises Lost."""
+        flood(self._direct, records, per_second, self._note)
+        self.sent += len(records)
 
     def start(self) -> None:
         self._thread.start()
@@ -104,7 +121,8 @@ class Traffic:
                 self._take_off(min(self._piled_up - self._taken_off, MOST_A_TICK))
             while self._waiting and self._send(producer, self._waiting[0]) is not None:
                 self._waiting.popleft()
-            self._rounds.go_on(now, lambda sent: self._send(producer, sent), self._ends)
+            with self._made:
+                self._rounds.go_on(now, lambda sent: self._send(producer, sent), self._ends)
         if self._flush_seconds:
             producer.flush(timeout=self._flush_seconds)
 
@@ -113,7 +131,8 @@ class Traffic:
         self._taken_off += number
 
     def _make(self, number: int) -> None:
-        self._waiting.extend(self._workload.records(number))
+        with self._made:
+            self._waiting.extend(self._workload.records(number))
 
     def _send(self, producer: KafkaProducer, sent: Sent) -> Any:
         """Where it arrives, as a future; None where the client takes nothing more."""
@@ -133,8 +152,11 @@ class Traffic:
         return future
 
     def _arrived(self, where: Any) -> None:
-        partition = (where.topic, where.partition)
-        self._ends[partition] = max(self._ends.get(partition, 0), where.offset + 1)
+        self._note(where.topic, where.partition, where.offset + 1)
+
+    def _note(self, topic: str, partition: int, next_offset: int) -> None:
+        with self._noted:
+            self._ends[topic, partition] = max(self._ends.get((topic, partition), 0), next_offset)
 
     def _given_up(self, _: BaseException) -> None:
         self.lost += 1

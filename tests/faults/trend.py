@@ -7,20 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SMALLEST_SHARE = 0.01  # of the level: an allocator's next step is no trend
+
 
 @dataclass(frozen=True, slots=True)
 class Trend:
     """Least squares. `noise`: standard deviation around the line, in the unit of the samples."""
 
+    level: float  # where the line begins
     per_hour: float
     error_per_hour: float  # standard error of the slope, as if samples were independent
     noise: float
     hours: float
 
     @property
+    def rise(self) -> float:
+        """From the first sample to the last, along the line."""
+        return self.per_hour * self.hours
+
+    @property
     def is_within_noise(self) -> bool:
-        """Whether all that it rose is less than twice the noise."""
-        return self.per_hour * self.hours <= 2 * self.noise
+        """Whether it rose by less than twice the noise, or by less than a hundredth."""
+        return self.rise <= max(2 * self.noise, SMALLEST_SHARE * self.level)
 
 
 def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend:
@@ -30,4 +38,16 @@ def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend:
     residuals = np.array(values) - (slope * hours + offset)
     noise = float(np.sqrt((residuals**2).sum() / max(1, len(hours) - 2)))
     error = float(np.sqrt(covariance[0, 0]) * noise)
-    return Trend(float(slope), error, noise, float(hours[-1] - hours[0]))
+    level = float(slope * hours[0] + offset)
+    return Trend(level, float(slope), error, noise, float(hours[-1] - hours[0]))
+
+
+def lows(
+    seconds: Sequence[float], values: Sequence[float], every_seconds: float
+) -> tuple[list[float], list[float]]:
+    """The lowest value of each stretch of time, and when it was: without what was used for a moment."""
+    lowest: dict[int, tuple[float, float]] = {}
+    for at, value in zip(seconds, values, strict=True):
+        stretch = int((at - seconds[0]) / every_seconds)
+        lowest[stretch] = min(lowest.get(stretch, (value, at)), (value, at))
+    return [at for _, at in lowest.values()], [value for value, _ in lowest.values()]
