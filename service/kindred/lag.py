@@ -6,9 +6,10 @@ import time
 from collections.abc import Mapping
 
 from kindred import metrics
-from kindred.events.source import Partition, Source
+from kindred.events.source import Partition, Source, spelled
 
 INTERVAL_SECONDS = 2.0
+STANDSTILL_SECONDS = 60.0  # a broker may answer, and have nothing to say
 
 
 class Lag:
@@ -19,6 +20,7 @@ class Lag:
         self._synced: dict[Partition, int] = {}
         self._synced_since = 0  # the assignment that `_synced` belongs to
         self._read_at = 0.0
+        self._waiting: dict[Partition, tuple[int, float]] = {}  # synced up to where, and since when
 
     def note(self, next_offsets: Mapping[Partition, int]) -> None:
         """These are searchable now."""
@@ -32,16 +34,37 @@ class Lag:
         metrics.REBALANCES.set(self._source.rebalances)
         metrics.REJOINS.set(self._source.rejoins)
         metrics.OFFSET_GAPS.set(self._source.gaps)
-        metrics.PAUSED_PARTITIONS.set(len(self._source.stopped))
+        metrics.PAUSED_PARTITIONS.set(len(self._source.stopped | self._source.unreadable.keys()))
         lags = self._lags()
+        self._watch(lags)
         metrics.LAG.clear()
         for partition, lag in lags.items():
             metrics.LAG.labels(partition[0], str(partition[1])).set(lag)
         return True
+
+    @property
+    def standstill(self) -> str | None:
+        """What has waited for long, without anything of its partition being synced; None if all goes on."""
+        latest = time.monotonic() - STANDSTILL_SECONDS
+        stand = [spelled(each) for each, (_, since) in sorted(self._waiting.items()) if since < latest]
+        if not stand:
+            return None
+        return f"for {STANDSTILL_SECONDS:.0f} s or more nothing was synced of {', '.join(stand)}"
+
+    def _watch(self, lags: Mapping[Partition, int]) -> None:
+        """Since when each partition has stood still; of those that are paused somebody has said so."""
+        now, before = time.monotonic(), self._waiting
+        self._waiting = {}
+        for partition, lag in lags.items():
+            if lag and partition not in self._source.stopped:
+                synced = self._synced[partition]
+                was, since = before.get(partition, (-1, now))
+                self._waiting[partition] = (synced, since if was == synced else now)
 
     def _lags(self) -> dict[Partition, int]:
         if self._synced_since != self._source.rebalances:  # others may have synced more meanwhile
             self._synced_since, self._synced = self._source.rebalances, {}
         ends = self._source.end_offsets()
         self._synced |= self._source.start_offsets(ends.keys() - self._synced.keys())
-        return {partition: max(0, end - self._synced[partition]) for partition, end in ends.items()}
+        reached = self._synced | self._source.caught_up(self._synced)
+        return {partition: max(0, end - reached[partition]) for partition, end in ends.items()}

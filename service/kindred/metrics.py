@@ -57,7 +57,9 @@ OFFSET_GAPS = Gauge(
     "kindred_offset_gaps", "Times that retention had deleted unread records.", registry=REGISTRY
 )
 PAUSED_PARTITIONS = Gauge(
-    "kindred_paused_partitions", "Partitions that the breaker has paused on this worker.", registry=REGISTRY
+    "kindred_paused_partitions",
+    "Partitions that this worker does not read: the breaker has paused them, or they cannot be unpacked.",
+    registry=REGISTRY,
 )
 LIVE_BLOCKS = Gauge(
     "kindred_live_blocks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterable, Mapping
 
-from kindred.events.source import Partition, Source
+from kindred.events.source import Partition, Source, spelled
 from kindred.health import Health
 from kindred.mailbox import Mailbox
 
@@ -19,7 +19,7 @@ class Tripped:
         self._health = health
         self._to_stop: queue.SimpleQueue[Mapping[Partition, int]] = queue.SimpleQueue()
         self._to_start: queue.SimpleQueue[Iterable[Partition]] = queue.SimpleQueue()
-        self._told: frozenset[Partition] = frozenset()
+        self._told: Mapping[Partition, str] = {}
 
     @property
     def partitions(self) -> frozenset[Partition]:
@@ -44,15 +44,12 @@ class Tripped:
             # Asked for twice, the second epoch would drop what the first has brought.
             for partition in self._source.stopped.intersection(self._to_start.get()):
                 self._source.start_partition(partition)
-        self._tell(self._source.stopped)
+        stopped = dict.fromkeys(self._source.stopped, "paused: most records are poison")
+        self._tell({**self._source.unreadable, **stopped})
 
-    def _tell(self, stopped: frozenset[Partition]) -> None:
-        for partition in stopped - self._told:
-            self._health.degraded(_name(partition), "paused: most records are poison")
-        for partition in self._told - stopped:
-            self._health.degraded(_name(partition), None)
-        self._told = stopped
-
-
-def _name(partition: Partition) -> str:
-    return f"{partition[0]}[{partition[1]}]"
+    def _tell(self, reasons: Mapping[Partition, str]) -> None:
+        for partition in self._told.keys() - reasons.keys():
+            self._health.degraded(spelled(partition), None)
+        for partition, reason in reasons.items():
+            self._health.degraded(spelled(partition), reason)
+        self._told = reasons

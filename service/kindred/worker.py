@@ -110,3 +110,4 @@ class Worker:
         if self._lag.measure():
             # A poll that brings nothing says nothing: the client is as silent while the brokers are away.
             self._health.answered("kafka")
+            self._health.degraded("standing still", self._lag.standstill)

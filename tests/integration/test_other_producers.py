@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from kindred.settings import Settings
-from running import eventually, is_ready, many, metric, one, prepare, producing, running
+from running import committed, eventually, is_ready, many, metric, one, prepare, producing, running
 from truth import assert_exact, is_searchable
 
 LOGGED = "SELECT count(*) FROM interaction"
@@ -30,6 +32,53 @@ def test_compressed_records_are_read(settings: Settings, tmp_path: Path, codec: 
         eventually(lambda: is_searchable(settings))
         assert not metric(settings, "kindred_outages_total", server="kafka")
     assert_exact(settings, events)
+
+
+def test_the_end_of_a_transaction_is_no_lag(settings: Settings, tmp_path: Path) -> None:
+    """It takes an offset of its own, which nobody gets to read."""
+    settings, events = prepare(settings, tmp_path), many(20)
+    with running(settings):
+        eventually(lambda: is_ready(settings))
+        with _transaction(settings, events[:10]) as producer:
+            producer.commit_transaction(20)
+        eventually(lambda: one(settings, LOGGED) == 10)
+        eventually(lambda: sum(committed(settings).values()) == 10)
+        eventually(lambda: metric(settings, "kindred_lag_records") == 0)
+        with _transaction(settings, events[10:]) as producer:
+            producer.commit_transaction(20)
+        eventually(lambda: metric(settings, "kindred_lag_records") == 0)
+        eventually(lambda: is_searchable(settings))
+    assert_exact(settings, events)
+
+
+def test_a_transaction_that_is_aborted_never_was(settings: Settings, tmp_path: Path) -> None:
+    if os.environ.get("KINDRED_TEST_NATIVE") != "1":
+        pytest.skip("Tansu hands out what was aborted; KINDRED_TEST_NATIVE=1 brings Apache Kafka")
+    settings, events = prepare(settings, tmp_path), many(20)
+    with running(settings):
+        eventually(lambda: is_ready(settings))
+        with _transaction(settings, events[:10]) as producer:
+            producer.abort_transaction(20)
+        with _transaction(settings, events[10:]) as producer:
+            producer.commit_transaction(20)
+        eventually(lambda: one(settings, LOGGED) == 10)
+        eventually(lambda: metric(settings, "kindred_lag_records") == 0)
+        eventually(lambda: is_searchable(settings))
+    assert_exact(settings, events[10:])
+
+
+@contextmanager
+def _transaction(settings: Settings, events: Iterable[dict[str, Any]]) -> Iterator[Producer]:
+    """One that has begun, with these in it."""
+    producer = Producer(
+        {"bootstrap.servers": settings.kafka.bootstrap_servers, "transactional.id": settings.namespace}
+    )
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    for event in events:
+        producer.produce(settings.topic("interactions"), json.dumps(event).encode(), partition=1)
+    assert producer.flush(10) == 0
+    yield producer
 
 
 def _produce(settings: Settings, events: Iterable[dict[str, Any]], codec: str) -> None:

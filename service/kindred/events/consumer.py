@@ -9,13 +9,14 @@ from kafka import errors as kafka_errors
 
 from kindred.events.access import TRIAL_SECONDS, admitted
 from kindred.events.refusals import meaning
+from kindred.events.unpacking import raise_unreadable
 from kindred.settings import KafkaSettings
 
 
 def connect(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaConsumer:
     """A consumer that has reached the cluster and has subscribed to nothing. Raises Outage, Misconfigured."""
     try:
-        return KafkaConsumer(
+        consumer = KafkaConsumer(
             **admitted(settings),
             client_id="kindred",
             group_id=group_id,
@@ -36,6 +37,8 @@ def connect(settings: KafkaSettings, group_id: str, batch_size: int) -> KafkaCon
         )
     except kafka_errors.KafkaError as error:
         raise meaning(error) from error
+    raise_unreadable(consumer)
+    return consumer
 
 
 def missing_topics(consumer: KafkaConsumer, topics: Sequence[str]) -> list[str]:

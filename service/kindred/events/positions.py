@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
 from kindred.errors import Misconfigured
-from kindred.events.rebalances import Partition
+from kindred.events.rebalances import Partition, spelled
 from kindred.events.refusals import meaning
 
 log = structlog.get_logger()
@@ -51,6 +51,16 @@ class Positions:
         asked = set(partitions)
         committed = self.committed(asked)
         return committed | self.firsts(asked - committed.keys())
+
+    def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Where reading goes on, as far as the client knows without asking."""
+        found: dict[Partition, int] = {}
+        for each in partitions:
+            with suppress(kafka_errors.KafkaError):  # revoked this moment
+                offset = self._consumer.position(TopicPartition(*each), timeout_ms=0)
+                if offset is not None:
+                    found[each] = offset
+        return found
 
     def settle(self, partitions: Iterable[Partition]) -> dict[Partition, Claim]:
         """Read these on from where the group has committed. Raises ValueError where one was revoked."""
@@ -109,7 +119,7 @@ class Positions:
 
 def refuse_gaps(lost: Iterable[Partition]) -> None:
     """Raises Misconfigured: somebody has to decide."""
-    names = ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(lost))
+    names = ", ".join(map(spelled, sorted(lost)))
     raise Misconfigured(
         f"The log of {names} no longer holds the offset to read on from: retention has deleted records that "
         "were never read, or the topic was made anew. Set KINDRED_KAFKA__ON_LOST_OFFSETS=earliest to go on "

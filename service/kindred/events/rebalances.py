@@ -11,6 +11,11 @@ from kafka import ConsumerRebalanceListener, TopicPartition
 Partition = tuple[str, int]
 
 
+def spelled(partition: Partition) -> str:
+    """As operators write it: interactions[3]."""
+    return f"{partition[0]}[{partition[1]}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """`epochs`: for each owned partition the assignment since which it is owned without a break."""

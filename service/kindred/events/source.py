@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -18,13 +19,15 @@ from kindred.errors import Outage
 from kindred.events.access import raise_if_refused
 from kindred.events.membership import Membership
 from kindred.events.positions import Claim, Positions, refuse_gaps
-from kindred.events.rebalances import Assignment, Partition
+from kindred.events.rebalances import Assignment, Partition, spelled
 from kindred.events.records import Found, named, record
 from kindred.events.refusals import meaning
 from kindred.events.schema import Record
+from kindred.events.set_aside import SetAside
+from kindred.events.unpacking import Unreadable
 from kindred.settings import KafkaSettings
 
-__all__ = ["Claim", "Partition", "Polled", "Source"]
+__all__ = ["Claim", "Partition", "Polled", "Source", "spelled"]
 
 # Shorter polls can lose the result of a join that ends between two of them (seen with 0, 10 and 100 ms).
 POLL_TIMEOUT_MS = 1_000
@@ -54,6 +57,8 @@ class Source:
         self._membership = Membership(settings, topics, group_id, batch_size)
         self._settled_count = 0  # the assignment that `_settle` has seen to
         self._stopped: dict[Partition, int] = {}  # in which epoch the breaker did
+        self._set_aside = SetAside()
+        self._read: dict[Partition, int] = {}  # the offset behind what was handed out in this epoch
         self._is_paused = False
         self.gaps = 0
 
@@ -66,6 +71,8 @@ class Source:
         """
         self._membership.rejoin()
         self._membership.watch()
+        if due := self._set_aside.due():
+            self._pause_and_resume(due)
         # Before anything is fetched: an error, or a new epoch of one partition, would lose what was fetched
         # of the others. A rebalance meanwhile begins a new epoch of every partition.
         assignment = self._assigned
@@ -85,7 +92,7 @@ class Source:
     def resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            self._each(self._consumer.resume, self.assignment - self.stopped)
+            self._each(self._consumer.resume, self.assignment - self._held)
 
     def stop_partition(self, partition: Partition, epoch: int) -> None:
         """Take nothing more of one partition in this epoch: the others go on."""
@@ -107,6 +114,9 @@ class Source:
             self._lose(named(error.args[0]))
         except kafka_errors.LogTruncationError as error:
             self._lose(named(error.divergent_offsets))
+        except Unreadable as error:
+            self._set_aside.add(error)
+            self._each(self._consumer.pause, [error.partition])
         except kafka_errors.KafkaError as error:
             raise meaning(error) from error
         return {}
@@ -114,12 +124,14 @@ class Source:
     def _records(self, found: Found, assignment: Assignment) -> list[Record]:
         """As Records; without what was revoked while it was on its way, or is stopped."""
         going = assignment.epochs.keys() - self.stopped
-        return [
-            record(each)
-            for partition, several in found.items()
-            if (partition.topic, partition.partition) in going
-            for each in several
-        ]
+        several = {
+            (each.topic, each.partition): [*map(record, records)]
+            for each, records in found.items()
+            if (each.topic, each.partition) in going
+        }
+        self._read |= {each: records[-1].offset + 1 for each, records in several.items()}
+        self._set_aside.note_read(several)
+        return [*chain.from_iterable(several.values())]
 
     def _settle(self, assignment: Assignment) -> Mapping[Partition, Claim]:
         """Read what is newly assigned on from the committed offsets; pause what must be, and nothing else.
@@ -132,11 +144,19 @@ class Source:
             claims = self._positions.settle(assignment.since(self._settled_count))
         except (KeyError, ValueError):  # revoked this moment: the next poll settles what came after
             return {}
-        paused = self.assignment if self._is_paused else self.stopped
-        self._each(self._consumer.pause, paused)
-        self._each(self._consumer.resume, self.assignment - paused)
+        begun = claims.keys() | (self._read.keys() - assignment.epochs.keys())
+        self._read = {each: offset for each, offset in self._read.items() if each not in begun}
+        self._set_aside.forget(claims.keys() | (self._set_aside.reasons.keys() - assignment.epochs.keys()))
+        self._pause_and_resume(self.assignment)
         self._settled_count = assignment.count
         return claims
+
+    def _pause_and_resume(self, partitions: Iterable[Partition]) -> None:
+        """What must be paused, and nothing else of these."""
+        wanted = set(partitions)
+        paused = wanted if self._is_paused else wanted & self._held
+        self._each(self._consumer.pause, paused)
+        self._each(self._consumer.resume, wanted - paused)
 
     def _lose(self, lost: Mapping[Partition, int | None]) -> None:
         if not self._is_settled:  # `_settle` moves it, and then it shows again
@@ -190,6 +210,25 @@ class Source:
         owned = self._assigned.epochs
         return frozenset(each for each, epoch in self._stopped.items() if owned.get(each) == epoch)
 
+    @property
+    def unreadable(self) -> Mapping[Partition, str]:
+        """Partitions that cannot be read on, with the reason; they are tried again now and then."""
+        return self._set_aside.reasons
+
+    def caught_up(self, synced: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Where reading goes on, of partitions all of whose records so far are synced.
+
+        That is behind the ends of transactions, which take offsets and are no records.
+        """
+        if not self._is_settled:
+            return {}
+        idle = [
+            each
+            for each in self.assignment - self._held
+            if each in synced and self._read.get(each, synced[each]) == synced[each]
+        ]
+        return self._positions.now(idle)
+
     def end_offsets(self) -> dict[Partition, int]:
         """The next offset to be written to each owned partition. Raises Outage, or Misconfigured where the
         login that was good at the start is refused by now."""
@@ -208,6 +247,11 @@ class Source:
         self._membership.leave()
 
     # The neighbours
+
+    @property
+    def _held(self) -> frozenset[Partition]:
+        """Whatever happens to the others, these are not read on now."""
+        return self.stopped | self._set_aside.partitions
 
     @property
     def _consumer(self) -> KafkaConsumer:
