@@ -10,8 +10,9 @@ Qdrant's own terms, for other languages.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -54,6 +55,16 @@ class Answer:
         return len(self.matches)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A recommendation that is asked for."""
+
+    limit: int
+    filter: Filter | None
+    include_seen: bool
+    popularity_weight: float
+
+
 class KindredClient:
     """Asks the live model's collections. May be shared between threads.
 
@@ -87,10 +98,22 @@ class KindredClient:
         self._live: tuple[float, Pair] | None = None  # when it was read, and what
 
     def recommend(
-        self, user_id: str, limit: int = 10, filter: Filter | None = None, include_seen: bool = False
+        self,
+        user_id: str,
+        limit: int = 10,
+        filter: Filter | None = None,
+        include_seen: bool = False,
+        popularity_weight: float = 0.0,
     ) -> Answer:
-        """Items for a user, without those already seen; the most popular ones for a user nobody knows."""
-        return self._answer(lambda pair: self._recommend(pair, user_id, limit, filter, include_seen))
+        """Items for a user, without those already seen; the most popular ones for a user nobody knows.
+
+        `popularity_weight`: how much demand counts beside taste, 0 or more; `kindred evaluate` says what it
+        is worth. For catalogues in which the newest items matter most, and no model knows them yet.
+        """
+        if not 0 <= popularity_weight < math.inf:
+            raise Misconfigured(f"A popularity weight is 0 or more: not {popularity_weight}.")
+        wanted = _Wanted(limit, filter, include_seen, popularity_weight)
+        return self._answer(lambda pair: self._recommend(pair, user_id, wanted))
 
     def popular(self, limit: int = 10, filter: Filter | None = None) -> Answer:
         """The most popular items."""
@@ -118,18 +141,22 @@ class KindredClient:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _recommend(
-        self, pair: Pair, user_id: str, limit: int, filter: Filter | None, include_seen: bool
-    ) -> Answer:
+    def _recommend(self, pair: Pair, user_id: str, wanted: _Wanted) -> Answer:
         user = query.known_user(self._client, pair, user_id)
         if user is None:
-            return self._popular(pair, limit, filter)
-        seen = [] if include_seen else user.seen_items
+            return self._popular(pair, wanted.limit, wanted.filter)
+        seen = [] if wanted.include_seen else user.seen_items
         try:
-            items = query.items_for_user(self._client, pair, user_id, limit, filter, seen)
+            items = self._items(pair, user_id, wanted, seen)
         except UnknownUser:  # erased between the two requests
-            return self._popular(pair, limit, filter)
+            return self._popular(pair, wanted.limit, wanted.filter)
         return Answer("cold_start" if user.cold_start else "personal", pair.model, tuple(items))
+
+    def _items(self, pair: Pair, user_id: str, wanted: _Wanted, seen: Sequence[int | str]) -> list[Match]:
+        asked = (self._client, pair, user_id, wanted.limit, wanted.filter, seen)
+        if not wanted.popularity_weight:
+            return query.items_for_user(*asked)
+        return query.items_for_user_in_demand(*asked, wanted.popularity_weight)
 
     def _popular(self, pair: Pair, limit: int, filter: Filter | None) -> Answer:
         items = query.most_popular(self._client, pair, limit, filter)

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from qdrant_client import models
 
-from catalogue import DIMENSION, MODEL, WATCHED_US, Shop, empty_shop, fill, histories, unit
+from catalogue import (
+    DIMENSION,
+    FILM_VECTORS,
+    MODEL,
+    WATCHED_US,
+    Shop,
+    empty_shop,
+    fill,
+    film,
+    films,
+    histories,
+    unit,
+)
 from kindred.client import Answer, KindredClient
 from kindred.errors import Misconfigured, UnknownItem, UnknownUser
 from kindred.vectors.collections import ensure_collections, point_aliases
+from kindred.vectors.query import LEAST_POPULARITY
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +66,36 @@ def test_recommend_gives_the_nearest_items_without_the_seen_ones(kindred: Kindre
 
 def test_recommend_with_seen_items(kindred: KindredClient) -> None:
     assert ids(kindred.recommend("ada", limit=3, include_seen=True)) == ["1", "film-2", "3"]
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.3, 2.0, 50.0])
+def test_demand_counts_beside_taste(kindred: KindredClient, weight: float) -> None:
+    user = unit([[1, 0.1, 0, 0]])[0]
+    scores = {
+        film.item_id: float(vector @ user) + weight * np.log(film.popularity + LEAST_POPULARITY)
+        for film, vector in zip(films(), unit(FILM_VECTORS), strict=True)
+    }
+    answer = kindred.recommend("ada", limit=5, include_seen=True, popularity_weight=weight)
+    assert ids(answer) == sorted(scores, key=lambda item: -scores[item])
+    assert [match.score for match in answer] == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-5)
+    unseen = kindred.recommend("ada", limit=1, filter={"genres": "Crime"}, popularity_weight=weight)
+    assert ids(unseen) == ["3"]
+
+
+def test_an_item_that_is_far_away_can_be_in_demand(own_shop: Shop) -> None:
+    """Among more items than are candidates of one kind."""
+    many = [film(f"f{n}", "Noir", ["Crime"], 1950, popularity=1.0) for n in range(300)]
+    own_shop.index.write_items(MODEL, many, unit([[1, 0, 0, 0]] * 299 + [[-1, 0, 0, 0]]), 2)
+    own_shop.index.write_popularity(MODEL, {"f299": 1e6})
+    kindred = client_of(own_shop)
+    assert ids(kindred.recommend("ada", limit=1, popularity_weight=1.0)) == ["f299"]
+    assert ids(kindred.recommend("ada", limit=1, popularity_weight=0.01)) != ["f299"]
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_none_is_misconfigured(kindred: KindredClient, weight: float) -> None:
+    with pytest.raises(Misconfigured, match="popularity weight"):
+        kindred.recommend("ada", popularity_weight=weight)
 
 
 def test_a_user_without_history_is_recommended_from_the_profile(kindred: KindredClient) -> None:

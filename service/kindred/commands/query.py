@@ -54,11 +54,15 @@ def recommend(
     limit: Limit = 10,
     filters: Filters = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what was seen already.")] = False,
+    popularity_weight: Annotated[
+        float, typer.Option(help="How much demand counts beside taste; 0: nothing.", min=0)
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Items for a user; the most popular ones for a user nobody knows."""
     with _client() as kindred:
-        answer = kindred.recommend(user, limit, parse_filter(filters or []), include_seen)
+        wanted = parse_filter(filters or [])
+        answer = kindred.recommend(user, limit, wanted, include_seen, popularity_weight)
     _print(f"Items for user {user}", answer, as_json)
 
 

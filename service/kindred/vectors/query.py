@@ -16,10 +16,16 @@ from kindred.vectors.connection import translated_errors
 from kindred.vectors.filters import Filter, conditions
 from kindred.vectors.ids import point_id
 
+_MOST_POPULAR_FIRST = models.OrderBy(key="popularity", direction=models.Direction.DESC)
 _ERASED = models.FieldCondition(key="erased", match=models.MatchValue(value=True))
 
 # Long, and the business of no one who asks for other users.
 _USER_PAYLOAD = models.PayloadSelectorExclude(exclude=["seen_items"])
+
+
+# Taste and demand: added to the score is `weight * ln(popularity + LEAST_POPULARITY)`.
+LEAST_POPULARITY = 0.01
+_FEWEST_CANDIDATES = 200  # of each kind: the nearest items, and the most popular ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +78,40 @@ def items_for_user(
         answer = client.query_points(
             pair.items,
             query=point_id(user_id),
-            lookup_from=models.LookupLocation(collection=pair.users),
+            lookup_from=_users_of(pair),
             query_filter=_live(wanted, leave_out),
             limit=limit,
         )
+    return [_match(point, "item_id") for point in answer.points]
+
+
+def items_for_user_in_demand(
+    client: QdrantClient,
+    pair: Pair,
+    user_id: str,
+    limit: int,
+    wanted: Filter | None,
+    leave_out: Sequence[int | str],
+    weight: float,
+) -> list[Match]:
+    """The items with the highest sum of dot product and weighted log popularity. Raises UnknownUser.
+
+    Of the nearest and the most popular ones, many more of each than are asked for.
+    """
+    candidates = max(_FEWEST_CANDIDATES, 10 * limit)
+    only = _live(wanted, leave_out)
+    nearest = models.Prefetch(
+        query=point_id(user_id), lookup_from=_users_of(pair), filter=only, limit=candidates
+    )
+    popular = models.Prefetch(
+        query=models.OrderByQuery(order_by=_MOST_POPULAR_FIRST), filter=only, limit=candidates
+    )
+    both = models.Prefetch(
+        prefetch=[nearest, popular], query=point_id(user_id), lookup_from=_users_of(pair),
+        limit=2 * candidates,
+    )  # fmt: skip
+    with translated_errors(UnknownUser(f"No vector of the user {user_id!r}.")):
+        answer = client.query_points(pair.items, prefetch=both, query=_with_demand(weight), limit=limit)
     return [_match(point, "item_id") for point in answer.points]
 
 
@@ -130,10 +166,21 @@ def users_for_item(
 
 def most_popular(client: QdrantClient, pair: Pair, limit: int, wanted: Filter | None) -> list[Match]:
     """The items with the highest decayed count, which is their score."""
-    most_first = models.OrderBy(key="popularity", direction=models.Direction.DESC)
     with translated_errors():
-        points, _ = client.scroll(pair.items, _live(wanted, []), limit=limit, order_by=most_first)
+        points, _ = client.scroll(pair.items, _live(wanted, []), limit=limit, order_by=_MOST_POPULAR_FIRST)
     return [_match(point, "item_id") for point in points]
+
+
+def _users_of(pair: Pair) -> models.LookupLocation:
+    return models.LookupLocation(collection=pair.users)
+
+
+def _with_demand(weight: float) -> models.FormulaQuery:
+    log_popularity = models.LnExpression(ln=models.SumExpression(sum=[LEAST_POPULARITY, "popularity"]))
+    weighted = models.MultExpression(mult=[weight, log_popularity])
+    return models.FormulaQuery(
+        formula=models.SumExpression(sum=["$score", weighted]), defaults={"popularity": 0.0}
+    )
 
 
 def _live(wanted: Filter | None, leave_out: Sequence[int | str]) -> models.Filter:
