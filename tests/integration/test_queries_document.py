@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from catalogue import Shop, empty_shop, fill
+from kindred.client import KindredClient
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
 
@@ -55,6 +56,17 @@ def test_the_two_calls_recommend_what_the_client_does(shop: Shop, qdrant_url: st
     names: dict[str, Any] = {}
     exec(placed(example, shop, qdrant_url), names)
     assert [point.payload["item_id"] for point in names["recommended"]] == ["3"]
+
+
+def test_taste_and_demand_is_what_the_client_asks_for(shop: Shop, qdrant_url: str) -> None:
+    example = next(block for block in blocks("python") if "FormulaQuery" in block)
+    names: dict[str, Any] = {}
+    exec(placed(example, shop, qdrant_url), names)
+    with KindredClient(qdrant_url, namespace=shop.names.namespace) as kindred:
+        wanted = kindred.recommend("ada", limit=3, popularity_weight=0.3)
+    assert [(each.payload["item_id"], each.score) for each in names["wanted"]] == [
+        (match.id, match.score) for match in wanted
+    ]
 
 
 def test_the_two_calls_fall_back_to_the_popular(shop: Shop, qdrant_url: str) -> None:

@@ -59,7 +59,7 @@ def evaluate(
     ] = True,
     reports: Annotated[
         str | None,
-        typer.Option(help="Some of freshness,cold-start,neighbours, or none, besides the comparison."),
+        typer.Option(help="Some of freshness,demand,cold-start,neighbours, or none, besides the comparison."),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write the report there, one page that needs nothing else.")

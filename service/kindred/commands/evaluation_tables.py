@@ -15,6 +15,7 @@ from kindred.training.reports.cold_start import ColdStart
 from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
+from kindred.training.reports.in_demand import Demand
 from kindred.training.reports.neighbours import Neighbours
 from kindred.training.reports.report import Report
 
@@ -46,6 +47,8 @@ def _parts(report: Report, wide: bool) -> Iterable[tuple[Table, Sequence[str]]]:
     yield _groups(comparison, [f"HR@{k}", f"NDCG@{k}"] if wide else [f"NDCG@{k}"]), ()
     if report.freshness:
         yield _freshness(report.freshness, k), findings.of_freshness(report.freshness, comparison)
+    if report.demand:
+        yield _demand(report.demand, k), findings.of_demand(report.demand, k)
     if report.cold_start:
         yield _cold_start(report.cold_start, k, wide), of_cold_start(report.cold_start, k)
     if report.neighbours:
@@ -100,6 +103,17 @@ def _freshness(freshness: Freshness, k: int) -> Table:
             f"{schedule.missed:.1f}",
             *(interval(schedule.measures[name]) for name in names),
         )
+    return table
+
+
+def _demand(demand: Demand, k: int) -> Table:
+    names = (f"HR@{k}", f"NDCG@{k}")
+    table = _table(f"Taste and demand, {demand.cases:,} later cases")
+    _columns(table, [*names, f"gain in {names[1]}"], first="popularity weight")
+    for each in demand.by_weight:
+        values = (interval(each.measures[name]) for name in names)
+        table.add_row(f"{each.weight:g}", *values, interval(each.gain[names[1]], "+"))
+    table.add_row("demand alone", *(interval(demand.alone[name]) for name in names))
     return table
 
 

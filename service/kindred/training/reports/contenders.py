@@ -24,7 +24,7 @@ from kindred.training.baselines import ItemKnn, LivePopularity, Popularity, Read
 from kindred.training.evaluate import Events, Judge, LiveScorer, Scorer, discounted
 from kindred.training.event_log import EventLog
 
-_DAY_US = 86_400e6
+DAY_US = 86_400e6
 _HALF_LIVES_DAYS = (0.1, 0.3, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
 _READINGS = (Reading(10, 0.8), Reading(10, 0.6), Reading(30, 0.9), Reading(200, 1.0))
 MOST_READ = max(reading.newest for reading in _READINGS)  # positive events of a history, by any baseline
@@ -80,11 +80,11 @@ _IMPLICIT = ("als", "bpr")
 def _families(log: EventLog, declaration: Declaration, half_life_days: float) -> dict[str, Family]:
     half_lives = dict.fromkeys((half_life_days, *_HALF_LIVES_DAYS))
     recent = {
-        f"half-life {days:g} d": partial(Popularity, declaration=declaration, half_life_us=days * _DAY_US)
+        f"half-life {days:g} d": partial(Popularity, declaration=declaration, half_life_us=days * DAY_US)
         for days in half_lives
     }
     everything = cache(partial(Taken.of, log, declaration))  # one, and only where it is wanted
-    live = {f"half-life {days:g} d": partial(_live, everything, days * _DAY_US) for days in half_lives}
+    live = {f"half-life {days:g} d": partial(_live, everything, days * DAY_US) for days in half_lives}
     knn = {"": partial(ItemKnn, declaration=declaration)}
     return {
         "popularity": Family("popularity", {"": partial(Popularity, declaration=declaration)}),

@@ -12,11 +12,11 @@ from kindred.declaration import Kind
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.manifest import Manifest
 from kindred.embedding.model import Model
-from kindred.training.baselines import Popularity, PopularityWithin
+from kindred.training.baselines import LivePopularity, Popularity, PopularityWithin, Taken
 from kindred.training.evaluate import Judge, LiveScorer, ModelScorer, Scorer, from_time, leave_one_out
 from kindred.training.event_log import EventLog
 from kindred.training.holdout import before_last_target
-from kindred.training.reports import splits
+from kindred.training.reports import in_demand, splits
 from kindred.training.reports.cold_start import (
     POPULARITY,
     WITHIN,
@@ -27,15 +27,24 @@ from kindred.training.reports.cold_start import (
     newcomers,
 )
 from kindred.training.reports.comparison import MODEL, Comparison, Rival, compare, items_known, users_met
-from kindred.training.reports.contenders import MOST_READ, Contender, Family, default, families, tuned
+from kindred.training.reports.contenders import (
+    DAY_US,
+    MOST_READ,
+    Contender,
+    Family,
+    default,
+    families,
+    tuned,
+)
 from kindred.training.reports.freshness import Freshness, worth
+from kindred.training.reports.in_demand import Demand
 from kindred.training.reports.measures import Measures
 from kindred.training.reports.neighbours import NO_MOMENT, TOO_FEW_USERS, Neighbours, overlaps
 from kindred.training.reports.report import Asked, Report
 from kindred.training.reports.splits import evenly
 
-FRESHNESS, COLD_START, NEIGHBOURS = "freshness", "cold-start", "neighbours"
-PARTS = frozenset({FRESHNESS, COLD_START, NEIGHBOURS})
+FRESHNESS, DEMAND, COLD_START, NEIGHBOURS = "freshness", "demand", "cold-start", "neighbours"
+PARTS = frozenset({FRESHNESS, DEMAND, COLD_START, NEIGHBOURS})
 _TUNING_SHARE, _TUNING_CASES = 0.05, 2_000
 
 OnProgress = Callable[[str, int], None]  # what is being done, and how many cases of it are
@@ -104,6 +113,7 @@ class _Evaluation:
         comparison = self._comparison(baselines)
         best = next((each.scorer for each in baselines if each.name == comparison.overall.best), None)
         freshness = self._freshness(best) if FRESHNESS in parts else None
+        demand = self._demand() if DEMAND in parts else None
         cold_start = self._cold_start() if COLD_START in parts else None
         neighbours = self._neighbours() if NEIGHBOURS in parts else None
         return Report(
@@ -114,6 +124,7 @@ class _Evaluation:
             measures=self._measures.names,
             comparison=comparison,
             freshness=freshness,
+            demand=demand,
             cold_start=cold_start,
             neighbours=neighbours,
             notes=[*self._split.notes, *self._left_out(neighbours)],
@@ -150,6 +161,12 @@ class _Evaluation:
         self._begin("ranking with older vectors")
         split, measures = self._split, self._measures
         return worth(self._judge, split.cases, self._model, measures, split.starts_at_us, best)
+
+    def _demand(self) -> Demand | None:
+        self._begin("ranking with demand beside taste")
+        days = self._options.half_life_days
+        live = LivePopularity(Taken.of(self._log, self._declaration), days * DAY_US)
+        return in_demand.worth(self._judge, self._split.cases, self._model, live, self._measures, days)
 
     def _cold_start(self) -> ColdStart:
         self._begin("ranking for newcomers")

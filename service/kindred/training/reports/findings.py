@@ -11,6 +11,7 @@ from itertools import takewhile
 from kindred.training.intervals import Interval
 from kindred.training.reports.comparison import Comparison, Group
 from kindred.training.reports.freshness import Freshness
+from kindred.training.reports.in_demand import Demand
 from kindred.training.reports.neighbours import Neighbours, Overlap
 from kindred.training.reports.verdicts import more_or_less, plural, sign, spread, verdict
 
@@ -49,6 +50,19 @@ def of_freshness(freshness: Freshness, comparison: Comparison) -> list[str]:
     ]
 
 
+def of_demand(demand: Demand, k: int) -> list[str]:
+    """Whether items' popularity beside the user's vector helps, and how to ask for it."""
+    name, best = f"NDCG@{k}", demand.best
+    tried = f"Of the weights tried, {best.weight:g} was best on the earlier half of the cases"
+    if not best.weight or sign(best.gain[name]) <= 0:
+        return [f"{tried}: what is in demand adds nothing that is shown to what a user likes."]
+    return [
+        f"{tried}. On the later half its {name} is {best.measures[name].mean:.3f}: {spread(best.gain[name])} "
+        f"over taste alone, {spread(demand.over_demand[name])} over demand alone. "
+        f"Ask so: recommend(user, popularity_weight={best.weight:g})."
+    ]
+
+
 def of_neighbours(neighbours: Neighbours) -> list[str]:
     """How alike similar users stay."""
     vectors, jaccard, chance = neighbours.rows
@@ -72,7 +86,7 @@ def _against_live(group: Group, measure: str) -> Iterator[str]:
             yield (
                 f"Live popularity, which knows what everybody did until a second before, reaches "
                 f"{measure} {row.measures[measure].mean:.3f}: what is in demand right now decides here. "
-                "Recommend by the items' payload `popularity`, or describe items so that new ones are known."
+                "Give the items' payload `popularity` a weight, or describe items so that new ones are known."
             )
 
 

@@ -11,6 +11,7 @@ from kindred.training.reports.cold_start import ColdStart
 from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
+from kindred.training.reports.in_demand import Demand
 from kindred.training.reports.markup import drawn, measured, section, table
 from kindred.training.reports.neighbours import Neighbours
 from kindred.training.reports.report import Report
@@ -33,6 +34,8 @@ def _sections(report: Report) -> Iterator[str]:
     yield _comparison(report)
     if report.freshness:
         yield _freshness(report.freshness, report.comparison)
+    if report.demand:
+        yield _demand(report.demand, report.comparison.k)
     if report.cold_start:
         yield _cold_start(report.cold_start, report.comparison.k)
     if report.neighbours:
@@ -113,6 +116,23 @@ def _freshness(found: Freshness, comparison: Comparison) -> str:
         + drawn(charts.freshness(found, comparison), _STALE)
         + table(["events missed", "any history left", *names], by_events)
         + table(["vectors made anew", "events missed", *names, f"fresh gains in {names[0]}"], by_clock)
+    )
+
+
+def _demand(found: Demand, k: int) -> str:
+    names = (f"HR@{k}", f"NDCG@{k}")
+    rows = [
+        [f"{each.weight:g}", *(measured(each.measures[name]) for name in names),
+         measured(each.gain[names[1]], "+")]
+        for each in found.by_weight
+    ]  # fmt: skip
+    rows.append(["demand alone", *(measured(found.alone[name]) for name in names), ""])
+    caption = (
+        f"{found.cases:,} cases, the later half; popularity with a half-life of {found.half_life_days:g} d"
+    )
+    lead = [each.weight for each in found.by_weight].index(found.chosen)
+    return section("Taste and demand", findings.of_demand(found, k)) + table(
+        ["popularity weight", *names, f"gain in {names[1]}"], rows, caption, lead=lead
     )
 
 

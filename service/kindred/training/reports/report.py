@@ -10,6 +10,7 @@ import msgspec
 from kindred.training.reports.cold_start import ColdStart
 from kindred.training.reports.comparison import Comparison
 from kindred.training.reports.freshness import Freshness
+from kindred.training.reports.in_demand import Demand
 from kindred.training.reports.neighbours import Neighbours
 
 
@@ -38,6 +39,7 @@ class Report(msgspec.Struct, frozen=True):
     measures: Sequence[str]
     comparison: Comparison
     freshness: Freshness | None
+    demand: Demand | None
     cold_start: ColdStart | None
     neighbours: Neighbours | None
     notes: Sequence[str]

@@ -25,6 +25,7 @@ from kindred.training.train import train
 SECTIONS = (
     "Against baselines",
     "What freshness is worth",
+    "Taste and demand",
     "Newcomers: users and items that training never met",
     "Similar users",
     "How it was judged",
@@ -152,6 +153,7 @@ def test_a_terminal_shows_all_tables_whole(report: Report, width: int, tmp_path:
         "Next items held out",
         "The same apart",
         "What freshness is worth",
+        "Taste and demand",
         "Newcomers",
         "Similar users",
     ):
