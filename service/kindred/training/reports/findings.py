@@ -56,10 +56,11 @@ def of_demand(demand: Demand, k: int) -> list[str]:
     tried = f"Of the weights tried, {best.weight:g} was best on the earlier half of the cases"
     if not best.weight or sign(best.gain[name]) <= 0:
         return [f"{tried}: what is in demand adds nothing that is shown to what a user likes."]
+    over_demand = demand.over_demand[name]
+    ask = f"recommend(user, popularity_weight={best.weight:g})" if sign(over_demand) >= 0 else "popular()"
     return [
         f"{tried}. On the later half its {name} is {best.measures[name].mean:.3f}: {spread(best.gain[name])} "
-        f"over taste alone, {spread(demand.over_demand[name])} over demand alone. "
-        f"Ask so: recommend(user, popularity_weight={best.weight:g})."
+        f"over taste alone, {spread(over_demand)} over demand alone. Ask so: {ask}."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from kindred.history.window import Histories
 from kindred.training.baselines import LivePopularity, Taken
 from kindred.training.evaluate import Judge, from_time
 from kindred.training.event_log import EventLog
+from kindred.training.intervals import Interval
 from kindred.training.reports import findings
 from kindred.training.reports.in_demand import WEIGHTS, Demand, TasteAndDemand, worth
 from kindred.training.reports.measures import Measures
@@ -63,6 +65,14 @@ def test_no_weight_is_chosen_where_taste_is_right(rush: EventLog, film_shop: Dec
     demand = found(rush, film_shop, Prefers(rush, "hit", by=1.0))
     assert demand.chosen == 0
     assert "adds nothing" in findings.of_demand(demand, 1)[0]
+
+
+def test_where_taste_only_disturbs_the_popular_ones_are_recommended(
+    rush: EventLog, film_shop: Declaration
+) -> None:
+    demand = found(rush, film_shop, Prefers(rush, "a", by=1.0))
+    behind = msgspec.structs.replace(demand, over_demand={"NDCG@1": Interval(-0.1, -0.2, -0.05)})
+    assert findings.of_demand(behind, 1)[0].endswith("Ask so: popular().")
 
 
 def test_the_sum_is_the_one_that_a_query_asks_for(rush: EventLog, film_shop: Declaration) -> None:
