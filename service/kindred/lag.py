@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from time import monotonic
 
 from kindred import metrics
 from kindred.events.source import Partition, Source, spelled
@@ -28,9 +28,9 @@ class Lag:
 
     def measure(self) -> bool:
         """Ask the brokers and set the metrics; False where it is not time yet. Raises Outage."""
-        if time.monotonic() - self._read_at < INTERVAL_SECONDS:
+        if monotonic() - self._read_at < INTERVAL_SECONDS:
             return False
-        self._read_at = time.monotonic()
+        self._read_at = monotonic()
         metrics.REBALANCES.set(self._source.rebalances)
         metrics.REJOINS.set(self._source.rejoins)
         metrics.OFFSET_GAPS.set(self._source.gaps)
@@ -45,7 +45,7 @@ class Lag:
     @property
     def standstill(self) -> str | None:
         """What has waited for long, without anything of its partition being synced; None if all goes on."""
-        latest = time.monotonic() - STANDSTILL_SECONDS
+        latest = monotonic() - STANDSTILL_SECONDS
         stand = [spelled(each) for each, (_, since) in sorted(self._waiting.items()) if since < latest]
         if not stand:
             return None
@@ -53,10 +53,13 @@ class Lag:
 
     def _watch(self, lags: Mapping[Partition, int]) -> None:
         """Since when each partition has stood still; of those that are paused somebody has said so."""
-        now, before = time.monotonic(), self._waiting
+        now, before = monotonic(), self._waiting
         self._waiting = {}
+        if self._source.is_behind:  # a backlog is worked off, one partition's fetch after another's
+            return
+        paused = self._source.stopped | self._source.unreadable.keys()
         for partition, lag in lags.items():
-            if lag and partition not in self._source.stopped:
+            if lag and partition not in paused:
                 synced = self._synced[partition]
                 was, since = before.get(partition, (-1, now))
                 self._waiting[partition] = (synced, since if was == synced else now)

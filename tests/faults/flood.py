@@ -44,8 +44,10 @@ def flood(direct: Settings, records: Sequence[Sent], per_second: float, arrived:
         for each in records[first : first + BATCH]:
             _send(producer, direct, each, delivered)
         producer.poll(0)
-    if producer.flush(FLUSH_SECONDS) or lost:
-        raise Lost(f"{len(lost)} records: {lost[:1]}")
+    if left := producer.flush(FLUSH_SECONDS):
+        raise Lost(f"{left} records have not arrived after {FLUSH_SECONDS:g} s")
+    if lost:
+        raise Lost(f"{len(lost)} records, the first for: {lost[0]}")
 
 
 def _producer(direct: Settings) -> Producer:

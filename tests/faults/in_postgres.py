@@ -20,6 +20,8 @@ from faults.reading import EPOCH
 from kindred.composition import Servers
 from kindred.history.connection import Connection
 
+# Millions of rows take plain Python minutes, in the middle of a transaction.
+PATIENCE = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0"
 USERS = "SELECT * FROM app_user"
 INTERACTIONS = "SELECT * FROM interaction"
 ITEMS = "SELECT * FROM item"
@@ -45,6 +47,7 @@ class Rows:
 def compare_postgres(servers: Servers, wanted: Expected, findings: Findings) -> Rows:
     """Note every difference; returns what Qdrant must agree with."""
     with servers.database.transaction() as connection:
+        connection.execute(PATIENCE)
         items = {row.item_id: row for row in _rows(connection, ITEMS)}
         item_ids = {row.number: item_id for item_id, row in items.items()}
         types = dict(connection.execute(TYPES).fetchall())

@@ -89,9 +89,9 @@ class Soak:
         self.result.differing += differing
 
     def _load(self) -> None:
-        """The first events of every user."""
+        """Every item, so that the catalogue in memory grows no more, and the first events of every user."""
         self._begin("load")
-        self.traffic.pile_up(GREETINGS * self.plan.users)
+        self.traffic.pile_up(self.plan.items + GREETINGS * self.plan.users)
         self._drain()
 
     def _calibrate(self) -> float:

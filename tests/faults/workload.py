@@ -46,7 +46,7 @@ class Workload:
     """A stream of records. `now_ms` gives the time, which they are dated by.
 
     `item_changes`: weight of what happens to items, 1 for about one record in twelve. `greets`: every user
-    gets so many events first.
+    gets so many events first, after every item was described.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Workload:
         self._away_at_ms: dict[str, int] = {}  # who is erased, and has not come back for sure
         self._made = 0
         self._sent: list[Sent] = []
+        self._to_describe = self._items if greets else []
         self._to_greet = names * greets
         self._kinds: dict[Callable[[], Sent], float] = {
             self._click: 60, self._late_click: 10, self._again: 12, self._otherwise: 1, self._elsewhere: 2,
@@ -77,8 +78,10 @@ class Workload:
 
     def records(self, number: int) -> list[Sent]:
         """The next ones of everything but erasures."""
-        greeted, self._to_greet = self._to_greet[:number], self._to_greet[number:]
-        first = [self._click(user) for user in greeted]
+        described, self._to_describe = self._to_describe[:number], self._to_describe[number:]
+        room = number - len(described)
+        greeted, self._to_greet = self._to_greet[:room], self._to_greet[room:]
+        first = [*map(self._item, described), *map(self._click, greeted)]
         kinds = self._random.choices([*self._kinds], [*self._kinds.values()], k=number - len(first))
         return [self._remember(each) for each in (*first, *(kind() for kind in kinds))]
 
@@ -140,8 +143,9 @@ class Workload:
         age_ms = self._random.choice((0, DAY_MS, DAY_MS, 30 * DAY_MS))
         return self._described(user, self._now_ms() // 10_000 * 10_000 - age_ms)
 
-    def _item(self) -> Sent:
-        item, choice = self._random.choice(self._items), self._random.choice
+    def _item(self, item: str | None = None) -> Sent:
+        choice = self._random.choice
+        item = choice(self._items) if item is None else item
         updated_at_ms = self._now_ms() // 10_000 * 10_000 - choice((0, 0, DAY_MS, 30 * DAY_MS))
         fields: dict[str, Any] = {
             "title": f"Film {choice(range(3))}", "genres": self._random.sample(GENRES, 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -23,6 +22,8 @@ class Brokers:
     stopped: frozenset[Partition] = frozenset()
     unreadable: Mapping[Partition, str] = {}
 
+    is_behind = False
+
     def __init__(self) -> None:
         self.ends: dict[Partition, int] = {CLICKS: 10, FILMS: 3}
         self.behind_transactions: dict[Partition, int] = {}
@@ -37,10 +38,25 @@ class Brokers:
         return self.behind_transactions
 
 
+class Clock:
+    """Stands still until it is set."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(lag, "monotonic", clock)
+    return clock
+
+
 @pytest.fixture
 def brokers(monkeypatch: pytest.MonkeyPatch) -> Brokers:
     monkeypatch.setattr(lag, "INTERVAL_SECONDS", 0.0)
-    monkeypatch.setattr(lag, "STANDSTILL_SECONDS", 0.05)
     return Brokers()
 
 
@@ -52,11 +68,13 @@ def test_lag_is_what_is_not_synced_and_ends_of_transactions_are_none(brokers: Br
     assert _lags(measured) == {CLICKS: 6, FILMS: 0}
 
 
-def test_what_waits_for_long_is_named_until_it_moves(brokers: Brokers) -> None:
+def test_what_waits_for_long_is_named_until_it_moves(brokers: Brokers, clock: Clock) -> None:
     measured = _begun(brokers)
     measured.note({CLICKS: 10, FILMS: 2})
     assert _standstill(measured) is None
-    time.sleep(0.1)
+    clock.now += 59
+    assert _standstill(measured) is None
+    clock.now += 2
     assert "films[2]" in str(_standstill(measured))
     assert "clicks" not in str(_standstill(measured))
     brokers.ends[FILMS] = 50
@@ -64,11 +82,22 @@ def test_what_waits_for_long_is_named_until_it_moves(brokers: Brokers) -> None:
     assert _standstill(measured) is None
 
 
-def test_a_paused_partition_has_a_reason_of_its_own(brokers: Brokers) -> None:
-    measured, brokers.stopped = Lag(cast("Source", brokers)), frozenset({CLICKS, FILMS})
-    _standstill(measured)
-    time.sleep(0.1)
+def test_a_paused_partition_has_a_reason_of_its_own(brokers: Brokers, clock: Clock) -> None:
+    measured, brokers.stopped, brokers.unreadable = _begun(brokers), frozenset({CLICKS}), {FILMS: "damaged"}
+    clock.now += 100
     assert _standstill(measured) is None
+
+
+def test_a_partition_that_waits_for_others_backlogs_does_not_stand_still(
+    brokers: Brokers, clock: Clock
+) -> None:
+    measured, brokers.is_behind = _begun(brokers), True
+    clock.now += 100
+    assert _standstill(measured) is None
+    brokers.is_behind = False
+    assert _standstill(measured) is None
+    clock.now += 61
+    assert _standstill(measured) is not None
 
 
 def _begun(brokers: Brokers) -> Lag:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -15,6 +16,7 @@ from kindred.events.access import admitted
 from kindred.events.rebalances import Partition
 from kindred.events.refusals import meaning
 from kindred.events.topics import administered
+from kindred.events.unpacking import Unreadable, raise_unreadable
 from kindred.settings import Settings
 
 READ_TIMEOUT_MS = 5_000
@@ -76,7 +78,9 @@ def end_offset(settings: Settings, partition: Partition, offset: int) -> int:
         try:
             consumer.assign([asked])
             consumer.seek(asked, offset)
-            consumer.poll(READ_TIMEOUT_MS, max_records=1)
+            raise_unreadable(consumer)
+            with suppress(Unreadable):  # its end is known all the same
+                consumer.poll(READ_TIMEOUT_MS, max_records=1)
             end = consumer.highwater(asked)
         finally:
             consumer.close()

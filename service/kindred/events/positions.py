@@ -52,15 +52,13 @@ class Positions:
         committed = self.committed(asked)
         return committed | self.firsts(asked - committed.keys())
 
-    def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Where reading goes on, as far as the client knows without asking."""
-        found: dict[Partition, int] = {}
-        for each in partitions:
-            with suppress(kafka_errors.KafkaError):  # revoked this moment
-                offset = self._consumer.position(TopicPartition(*each), timeout_ms=0)
-                if offset is not None:
-                    found[each] = offset
-        return found
+    def now(self) -> dict[Partition, int]:
+        """Where reading of each assigned partition goes on, as far as the client knows without asking.
+
+        Not `position`: that asks, and takes away the errors of others that were to be raised by a poll.
+        """
+        known = self._consumer._subscription.all_consumed_offsets()
+        return {(each.topic, each.partition): position.offset for each, position in known.items()}
 
     def settle(self, partitions: Iterable[Partition]) -> dict[Partition, Claim]:
         """Read these on from where the group has committed. Raises ValueError where one was revoked."""

@@ -16,11 +16,12 @@ log = structlog.get_logger()
 
 
 class SetAside:
-    """Used by the polling thread. `reasons` stay until something of the partition is read."""
+    """Used by the polling thread. `reasons` stay until the partition is read beyond what was unreadable."""
 
     def __init__(self) -> None:
         self.reasons: Mapping[Partition, str] = {}  # replaced as a whole: other threads read it
         self._until_seconds: dict[Partition, float] = {}
+        self._offsets: dict[Partition, int] = {}  # from which on it was unreadable
 
     @property
     def partitions(self) -> frozenset[Partition]:
@@ -33,6 +34,7 @@ class SetAside:
             log.error("records_unreadable", topic=partition[0], partition=partition[1], reason=reason)
         self.reasons = {**self.reasons, partition: reason}
         self._until_seconds[partition] = time.monotonic() + RETRY_SECONDS
+        self._offsets[partition] = error.offset
 
     def due(self) -> list[Partition]:
         """Those to try again from now on."""
@@ -42,9 +44,9 @@ class SetAside:
             del self._until_seconds[partition]
         return found
 
-    def note_read(self, partitions: Iterable[Partition]) -> None:
-        if self.reasons:
-            self.forget(partitions)
+    def note_positions(self, positions: Mapping[Partition, int]) -> None:
+        """Where reading goes on; also past what retention has deleted, and past the ends of transactions."""
+        self.forget(each for each, offset in self._offsets.items() if positions.get(each, offset) > offset)
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """These are read, or somebody else's, or begun anew."""
@@ -52,3 +54,4 @@ class SetAside:
         self.reasons = {each: reason for each, reason in self.reasons.items() if each not in gone}
         for partition in gone:
             self._until_seconds.pop(partition, None)
+            self._offsets.pop(partition, None)

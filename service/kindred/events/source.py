@@ -60,6 +60,7 @@ class Source:
         self._set_aside = SetAside()
         self._read: dict[Partition, int] = {}  # the offset behind what was handed out in this epoch
         self._is_paused = False
+        self.is_behind = False  # the last poll brought as much as it may: more may lie here already
         self.gaps = 0
 
     # Polling
@@ -79,6 +80,8 @@ class Source:
         if not self._is_settled and (claims := self._settle(assignment)):
             return Polled((), assignment.epochs, claims)
         found = self._poll()
+        if self._set_aside.reasons:
+            self._set_aside.note_positions(self._positions.now())
         assignment = self._assigned
         if not self._is_settled:
             return Polled((), assignment.epochs, self._settle(assignment))
@@ -95,9 +98,10 @@ class Source:
             self._each(self._consumer.resume, self.assignment - self._held)
 
     def stop_partition(self, partition: Partition, epoch: int) -> None:
-        """Take nothing more of one partition in this epoch: the others go on."""
-        self._stopped = {**self._stopped, partition: epoch}  # another thread reads it
-        self._each(self._consumer.pause, [partition])
+        """Take nothing more of one partition in this epoch, if it is still the one: the others go on."""
+        if self.owns({partition: epoch}):  # a pause that outlives its epoch would never be taken back
+            self._stopped = {**self._stopped, partition: epoch}  # another thread reads it
+            self._each(self._consumer.pause, [partition])
 
     def start_partition(self, partition: Partition) -> None:
         """Read a partition on from its committed offset, in a new epoch."""
@@ -107,6 +111,8 @@ class Source:
         timeout_ms = PAUSED_POLL_TIMEOUT_MS if self._is_paused else POLL_TIMEOUT_MS
         try:
             found: Found = self._consumer.poll(timeout_ms, max_records=self._batch_size)
+            if not self._is_paused:
+                self.is_behind = sum(map(len, found.values())) == self._batch_size
             return found
         except kafka_errors.NoOffsetForPartitionError as error:
             self._positions.begin(named(error.args[0]))
@@ -130,7 +136,6 @@ class Source:
             if (each.topic, each.partition) in going
         }
         self._read |= {each: records[-1].offset + 1 for each, records in several.items()}
-        self._set_aside.note_read(several)
         return [*chain.from_iterable(several.values())]
 
     def _settle(self, assignment: Assignment) -> Mapping[Partition, Claim]:
@@ -222,12 +227,11 @@ class Source:
         """
         if not self._is_settled:
             return {}
-        idle = [
-            each
-            for each in self.assignment - self._held
+        return {
+            each: position
+            for each, position in self._positions.now().items()
             if each in synced and self._read.get(each, synced[each]) == synced[each]
-        ]
-        return self._positions.now(idle)
+        }
 
     def end_offsets(self) -> dict[Partition, int]:
         """The next offset to be written to each owned partition. Raises Outage, or Misconfigured where the

@@ -7,14 +7,19 @@ the next poll fetches again from where it was, and the error says which partitio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
 from kafka.consumer.fetcher import Fetcher
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
 from kindred.events.rebalances import Partition
+
+_DAMAGE = (kafka_errors.CorruptRecordError, kafka_errors.UnknownError)
 
 
 class Unreadable(Exception):
@@ -28,7 +33,24 @@ class Unreadable(Exception):
 
 def raise_unreadable(consumer: KafkaConsumer) -> None:
     """Let this consumer's polls raise Unreadable."""
-    consumer._fetcher.PartitionRecords = _PartitionRecords
+    fetcher = consumer._fetcher
+    fetcher.PartitionRecords = _PartitionRecords
+    fetcher._parse_fetched_data = partial(_parsed, fetcher._parse_fetched_data)
+
+
+def _parsed(parse: Callable[[Any], Any], fetched: Any) -> Any:
+    """What one fetch brought of one partition. A broker that finds damage itself says so here."""
+    try:
+        return parse(fetched)
+    except kafka_errors.KafkaError as error:
+        # A plain KafkaError: not one complete record, so a length in it is wrong.
+        if isinstance(error, _DAMAGE) or type(error) is kafka_errors.KafkaError:
+            raise _unreadable(fetched.topic_partition, fetched.fetched_offset, error) from error
+        raise
+
+
+def _unreadable(where: TopicPartition, offset: int, error: Exception) -> Unreadable:
+    return Unreadable((where.topic, where.partition), offset, f"{type(error).__name__}: {error}")
 
 
 class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
@@ -40,9 +62,7 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
             return super().take(n)  # type: ignore[no-any-return]
         except Exception as error:
             self.drain()
-            where = self.topic_partition
-            reason = f"{type(error).__name__}: {error}"
-            raise Unreadable((where.topic, where.partition), self.next_fetch_offset, reason) from error
+            raise _unreadable(self.topic_partition, self.next_fetch_offset, error) from error
 
 
 class _Batches:
@@ -74,7 +94,9 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
         ts_delta, pos = decode_varint(self._buffer, pos)
         offset_delta, pos = decode_varint(self._buffer, pos)
         key, pos = self._read_bytes(pos)
-        value, _ = self._read_bytes(pos)
+        value, pos = self._read_bytes(pos)
+        if not pos <= body + length <= len(self._buffer):
+            raise kafka_errors.CorruptRecordError(f"a record of {length} bytes reaches beyond its batch")
         self._pos = body + length  # type: ignore[misc]  # a slot of the base
         is_stamped = self.timestamp_type == self.LOG_APPEND_TIME
         timestamp_ms = self.max_timestamp if is_stamped else self.first_timestamp + ts_delta
