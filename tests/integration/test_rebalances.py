@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+from kindred.events.source import Source
 from kindred.settings import Settings
 from running import beside, eventually, is_ready, many, one, prepare, producing, running, stuck
 from truth import assert_exact, is_searchable
 
+BATCH_SIZE = 10
 LOGGED = "SELECT count(*) FROM interaction"
 
 
@@ -28,3 +30,22 @@ def test_a_worker_that_keeps_its_partitions_loses_nothing(settings: Settings, tm
             eventually(lambda: one(settings, LOGGED) == len(events))
             eventually(lambda: is_searchable(settings))
     assert_exact(settings, events)
+
+
+def test_a_pause_of_an_earlier_epoch_pauses_nothing(settings: Settings) -> None:
+    """A partition trips, a rebalance comes, and only then is it to be paused: nobody would resume it."""
+    topic = settings.topic("interactions")
+    source = Source(settings.kafka, [topic], settings.topic("pauses"), BATCH_SIZE)
+    try:
+        eventually(lambda: source.poll() and source.is_joined and (topic, 1) in source.assignment)
+        partition, epoch = (topic, 1), source.poll().epochs[topic, 1]
+        source.start_partition(partition)  # a new epoch, as after a rebalance
+        eventually(lambda: source.poll().epochs.get(partition) != epoch)
+        source.stop_partition(partition, epoch)
+        assert source.stopped == frozenset()
+        with producing(settings) as produce:
+            produce.raw("interactions", "u1", b"late", 1)
+            produce.flush()
+            eventually(lambda: [each.value for each in source.poll().records] == [b"late"])
+    finally:
+        source.close()
