@@ -7,6 +7,7 @@ of the cases, and everything is judged on the later one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -73,24 +74,21 @@ def worth(
     if len(cases) == 1:
         return None
     in_time = cases[np.argsort(judge.log.times_us[cases], kind="stable")]
-    later = slice(len(in_time) // 2, None)
+    half = len(in_time) // 2
+
+    def columns(scorer: TasteAndDemand | LivePopularity) -> NDArray[np.float64]:
+        return measures.columns(judge.rank(in_time, scorer).ranks)
+
+    ranked = {weight: columns(TasteAndDemand(model, live, weight)) for weight in WEIGHTS}
     main = measures.names.index(measures.main)
-
-    def columns(weight: float) -> NDArray[np.float64]:
-        return measures.columns(judge.rank(in_time, TasteAndDemand(model, live, weight)).ranks)
-
-    ranked = {weight: columns(weight) for weight in WEIGHTS}
-    chosen = max(WEIGHTS, key=lambda weight: ranked[weight][: later.start, main].mean())
-    alone = measures.columns(judge.rank(in_time[later], live).ranks)
-    draws, taste = Bootstrap(judge.log.users[in_time[later]]), ranked[0.0][later]
+    chosen = max(WEIGHTS, key=lambda weight: ranked[weight][:half, main].mean())
+    alone, later = columns(live)[half:], {weight: found[half:] for weight, found in ranked.items()}
+    means = partial(measures.means, over=Bootstrap(judge.log.users[in_time[half:]]))
     return Demand(
         cases=len(alone),
         half_life_days=half_life_days,
-        by_weight=[
-            Weighted(weight, measures.means(found[later], draws), measures.means(found[later] - taste, draws))
-            for weight, found in ranked.items()
-        ],
+        by_weight=[Weighted(each, means(own), means(own - later[0.0])) for each, own in later.items()],
         chosen=chosen,
-        alone=measures.means(alone, draws),
-        over_demand=measures.means(ranked[chosen][later] - alone, draws),
+        alone=means(alone),
+        over_demand=means(later[chosen] - alone),
     )
