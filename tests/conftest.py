@@ -6,6 +6,7 @@ namespace of its own on them, with topics, so that no test sees what another one
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -27,7 +28,12 @@ TAKEN = pytest.StashKey[dict[str, set[str]]]()  # servers, each with where it wa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Room for what the summary says; kafka-python 3.0 reads its own schemas in a deprecated way."""
+    """Room for what the summary says; kafka-python 3.0 reads its own schemas in a deprecated way.
+
+    A run that a shell started in the background ignores Ctrl-C, and so would all processes that tests start
+    and interrupt.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[TAKEN] = {}
     config.addinivalue_line("filterwarnings", r"ignore:(read|open)_text is deprecated:DeprecationWarning")
 
