@@ -44,9 +44,14 @@ class SetAside:
             del self._until_seconds[partition]
         return found
 
-    def note_positions(self, positions: Mapping[Partition, int]) -> None:
-        """Where reading goes on; also past what retention has deleted, and past the ends of transactions."""
-        self.forget(each for each, offset in self._offsets.items() if positions.get(each, offset) > offset)
+    def note_positions(self, positions: Mapping[Partition, int]) -> list[Partition]:
+        """Forget, and return, what is to be read on behind the offset that could not be unpacked.
+
+        It was read, or retention has deleted it, or the end of a transaction followed.
+        """
+        passed = [each for each, offset in self._offsets.items() if positions.get(each, offset) > offset]
+        self.forget(passed)
+        return passed
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """These are read, or somebody else's, or begun anew."""

@@ -81,7 +81,8 @@ class Source:
             return Polled((), assignment.epochs, claims)
         found = self._poll()
         if self._set_aside.reasons:
-            self._set_aside.note_positions(self._positions.now())
+            # Set aside by then, it was paused, and nobody would try it again.
+            self._pause_and_resume(self._set_aside.note_positions(self._positions.now()))
         assignment = self._assigned
         if not self._is_settled:
             return Polled((), assignment.epochs, self._settle(assignment))

@@ -98,9 +98,9 @@ class TestSetAside:
         set_aside = SetAside()
         set_aside.add(Unreadable(CLICKS, 7, "damaged"))
         assert set_aside.partitions == {CLICKS}
-        set_aside.note_positions({CLICKS: 7, ("films", 0): 100})
+        assert set_aside.note_positions({CLICKS: 7, ("films", 0): 100}) == []
         assert "offset 7" in set_aside.reasons[CLICKS]
-        set_aside.note_positions({CLICKS: 8})
+        assert set_aside.note_positions({CLICKS: 8}) == [CLICKS]  # whom the source then resumes
         assert not set_aside.reasons
         assert not set_aside.partitions
 
