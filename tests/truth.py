@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faults.oracle import under_way
 from kindred.composition import Servers, opened
 from kindred.embedding.embedder import Embedder
 from kindred.history.window import Histories, Item
@@ -59,12 +60,12 @@ def assert_searchable(settings: Settings, found: Sequence[Any] | None = None) ->
 
 
 def is_searchable(settings: Settings) -> bool:
-    """Whether that is so at this moment."""
+    """Whether that is so, and stays so: nothing waits to be read, swept for or written again."""
     try:
         assert_searchable(settings)
     except (AssertionError, KeyError):
         return False
-    return True
+    return not under_way(settings)
 
 
 def _expected(events: Sequence[dict[str, Any]]) -> dict[str, tuple[int, list[str]]]:

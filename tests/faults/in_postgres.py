@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,9 +28,11 @@ ITEMS = "SELECT * FROM item"
 TYPES = "SELECT number, name FROM event_type"
 LETTERS = "SELECT topic, partition, record_offset, reason, key, value, record_at FROM dead_letter"
 ERASURES = "SELECT user_hash, erased_at FROM erasure"
+STILL_THERE = "SELECT user_id FROM app_user WHERE user_id = ANY(%s)"
 ERASURE_KEY = "SELECT erasure_key FROM lineage"
 
 TOMBSTONE_BATCH_AGES = 24  # rule 17
+REAPING_SECONDS = 30.0  # at most: a slice of tombstones, points first, rows after
 
 Revisions = dict[str, int]
 
@@ -104,6 +106,17 @@ def _reaped(servers: Servers, wanted: Expected) -> frozenset[str]:
         for user_id, life in wanted.lives.items()
         if life.is_erased and (life.erased_at_us or 0) < latest_us
     )
+
+
+def reaped_since(servers: Servers, wanted: Expected, missing: Set[str]) -> Set[str]:
+    """Of those whose points are gone, those whose rows go too: reaped while all of this was read."""
+    old, deadline = missing & _reaped(servers, wanted), time.monotonic() + REAPING_SECONDS
+    while True:
+        with servers.database.transaction() as connection:
+            left = {user_id for (user_id,) in connection.execute(STILL_THERE, [[*old]])}
+        if not left or time.monotonic() > deadline:
+            return old - left
+        time.sleep(0.5)
 
 
 def _compare_user(row: Any, life: Life, findings: Findings) -> None:

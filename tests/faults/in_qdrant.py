@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from faults.expected import Expected, ExpectedItem
 from faults.findings import Findings
-from faults.in_postgres import Rows
+from faults.in_postgres import Rows, reaped_since
 from faults.life import Life
 from faults.payloads import item_payload, point_id, user_payload
 from faults.vectors import Reference
@@ -52,6 +52,9 @@ class _Comparison:
     def users(self, rows: Rows) -> None:
         points = self._points(self.servers.names.users(self.model))
         ids = {user_id: point_id(user_id) for user_id in self.wanted.lives.keys() - rows.reaped}
+        missing = {user_id for user_id, id_ in ids.items() if id_ not in points}
+        for user_id in reaped_since(self.servers, self.wanted, missing):
+            del ids[user_id]
         self.findings.keys("user's point", _texts(points), _texts(ids.values()))
         limit = self.servers.settings.postgres.history_limit
         for user_id, id_ in ids.items():

@@ -13,7 +13,6 @@ from faults.oracle import Unsettled, differences, settled
 from kindred.errors import KindredError
 
 READY_SECONDS = 180.0
-REAPING_SECONDS = 5.0  # a slice of tombstones: points first, rows after
 
 
 def judged(
@@ -27,18 +26,9 @@ def judged(
         settled(made.direct, settle_seconds)
         seconds = time.monotonic() - began
         say(f"settled after {seconds:.1f} s; comparing")
-        return seconds, _lasting(made, barriers) + made.look_after_workers()
+        return seconds, differences(made.direct, barriers) + made.look_after_workers()
     except (Unsettled, Undetermined, KindredError) as error:
         return time.monotonic() - began, [f"{type(error).__name__}: {error}"]
-
-
-def _lasting(made: Cluster, barriers: Sequence[Barrier]) -> list[str]:
-    """What differs at two looks: tombstones may be reaped at the first."""
-    if not differences(made.direct, barriers):
-        return []
-    time.sleep(REAPING_SECONDS)
-    settled(made.direct)
-    return differences(made.direct, barriers)
 
 
 def _await_workers(made: Cluster) -> None:

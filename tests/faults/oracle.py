@@ -103,6 +103,12 @@ def settled(settings: Settings, seconds: float = 60.0) -> dict[Partition, int]:
         return state[0]
 
 
+def under_way(settings: Settings) -> list[str]:
+    """What is not done at this moment."""
+    with opened(settings, "oracle") as servers:
+        return _left(servers)[0]
+
+
 def applied(settings: Settings, seconds: float = 60.0) -> dict[Partition, int]:
     """Wait until Postgres has read all that the topics hold by now: a barrier. Raises Unsettled."""
     ends, _ = ends_and_committed(settings)

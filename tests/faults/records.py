@@ -1,10 +1,15 @@
-"""What the broker holds, and how far the group has read: asked with a plain consumer."""
+"""What the broker holds, and how far the group has read: asked with plain consumers.
+
+Millions of records are read by librdkafka: another client than the workers', and ten times as fast.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import confluent_kafka as rdkafka
+from confluent_kafka import Consumer
 from kafka import KafkaConsumer, TopicPartition
 
 from faults.expected import Partition
@@ -21,15 +26,23 @@ def topics(settings: Settings) -> list[str]:
     return [settings.topic(name) for name in (kafka.interactions_topic, kafka.users_topic, kafka.items_topic)]
 
 
-def read_all(settings: Settings) -> list[Record]:
+def read_all(settings: Settings) -> Iterator[Record]:
     """Every record of the three topics, from the beginning to where they end now."""
     with _consumer(settings) as consumer:
-        ends = _ends(consumer, settings)
-        written = [each for each, end in ends.items() if end]
-        consumer.assign(written)
-        for each in written:
-            consumer.seek_to_beginning(each)
-        return list(_until(consumer, {each: ends[each] for each in written}))
+        ends = {(each.topic, each.partition): end for each, end in _ends(consumer, settings).items() if end}
+    reader = Consumer(
+        {
+            "bootstrap.servers": settings.kafka.bootstrap_servers,
+            "group.id": "oracle",  # asked for, and never used
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        reader.assign([rdkafka.TopicPartition(*each, rdkafka.OFFSET_BEGINNING) for each in ends])
+        yield from _until(reader, ends)
+    finally:
+        reader.close()
 
 
 def ends_and_committed(settings: Settings) -> tuple[dict[Partition, int], dict[Partition, int]]:
@@ -60,19 +73,21 @@ def _poll_until(consumer: KafkaConsumer, done: Callable[[], bool]) -> None:
     raise RuntimeError("the broker answers no fetch")
 
 
-def _until(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> Iterator[Record]:
-    idle = 0
-    while any(consumer.position(each) < end for each, end in ends.items()):
-        found = consumer.poll(POLL_MS, max_records=10_000)
+def _until(reader: Consumer, ends: dict[Partition, int]) -> Iterator[Record]:
+    left, idle = dict(ends), 0
+    while left:
+        found = reader.consume(10_000, POLL_MS / 1_000)
         idle = 0 if found else idle + 1
         if idle > IDLE_POLLS:
             raise RuntimeError(f"the broker says it ends at {ends}, but no more records come")
-        for partition, several in found.items():
-            for each in several:
-                if each.offset < ends.get(partition, 0):
-                    yield Record(
-                        each.topic, each.partition, each.offset, each.timestamp, each.key, each.value
-                    )
+        for each in found:
+            partition, offset, is_end = (each.topic(), each.partition()), each.offset(), each.error()
+            if is_end and is_end.code() != rdkafka.KafkaError._PARTITION_EOF:
+                raise rdkafka.KafkaException(is_end)
+            if offset >= ends[partition] - (0 if is_end else 1):
+                left.pop(partition, None)
+            if not is_end and offset < ends[partition]:
+                yield Record(*partition, offset, each.timestamp()[1], each.key(), each.value())
 
 
 def _partitions(consumer: KafkaConsumer, settings: Settings) -> list[TopicPartition]:

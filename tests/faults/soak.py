@@ -38,9 +38,10 @@ from faults.workload import Workload
 from running import eventually, one
 from servers.namespace import PARTITIONS
 
-# A usual installation, not one made to show faults soon: its Qdrant is Python, and may take seconds.
+# A usual installation, not one made to show faults soon: its Qdrant is Python, and may take seconds. But its
+# tombstones are reaped after six minutes, so that as many go as come before memory is judged.
 QDRANT = {"timeout_seconds": 10.0}
-WORKER = {"batch_size": 2_000, "popularity_interval_seconds": 30.0, "max_batch_age_seconds": 60.0}
+WORKER = {"batch_size": 2_000, "popularity_interval_seconds": 30.0, "max_batch_age_seconds": 15.0}
 
 
 def run(plan: Plan, folder: Path, say: Say) -> Result:

@@ -15,6 +15,7 @@ from faults.schedule import Fault, Kind, schedule
 from faults.traffic import Traffic
 from faults.trend import Trend, lows, trend
 
+DESCRIPTIONS = 2  # of every item, and
 GREETINGS = 3  # events of every user before the highest rate is measured
 CALIBRATION_ROUNDS = 6  # memory settles meanwhile: allocators keep what the largest backlog needed
 CALIBRATION_EVENTS = 40_000  # a round
@@ -91,7 +92,7 @@ class Soak:
     def _load(self) -> None:
         """Every item, so that the catalogue in memory grows no more, and the first events of every user."""
         self._begin("load")
-        self.traffic.pile_up(self.plan.items + GREETINGS * self.plan.users)
+        self.traffic.pile_up(DESCRIPTIONS * self.plan.items + GREETINGS * self.plan.users)
         self._drain()
 
     def _calibrate(self) -> float:

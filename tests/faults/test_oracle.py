@@ -7,8 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from faults import spoiled
+from faults import in_postgres, spoiled
+from faults.findings import Findings
 from faults.healthy_run import Healthy, changed_point, changed_tables, run
+from faults.in_postgres import compare_postgres
+from faults.in_qdrant import compare_qdrant
 from faults.life import Description, Event, Life, Undetermined
 from faults.oracle import what_must_be
 from kindred.composition import opened
@@ -52,6 +55,26 @@ def test_an_old_tombstone_may_be_reaped(healthy: Healthy) -> None:
     ):
         assert healthy.differences() != []
         assert healthy.later().differences() == []
+
+
+def test_it_may_be_reaped_while_the_oracle_reads(healthy: Healthy) -> None:
+    later, findings = healthy.later(), Findings()
+    before = compare_postgres(later.servers, later.must_be, findings)
+    gone = ["DELETE FROM app_user WHERE user_id = 'u2'"]
+    with (
+        changed_tables(healthy.servers.database, ["app_user"], gone),
+        changed_point(healthy.servers, "user", "u2", None, None),
+    ):
+        compare_qdrant(later.servers, later.must_be, before, findings)
+    assert findings.lines() == []
+
+
+@pytest.mark.parametrize("user_id", ["u1", "u2"])
+def test_but_not_its_point_alone(healthy: Healthy, user_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor that of a user who was not erased."""
+    monkeypatch.setattr(in_postgres, "REAPING_SECONDS", 0.0)
+    with changed_point(healthy.servers, "user", user_id, None, None):
+        assert unnamed(["missing user's point: "], healthy.later().differences()) == []
 
 
 def test_what_was_spoiled_above_was_mended_again(healthy: Healthy) -> None:

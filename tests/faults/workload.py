@@ -46,7 +46,8 @@ class Workload:
     """A stream of records. `now_ms` gives the time, which they are dated by.
 
     `item_changes`: weight of what happens to items, 1 for about one record in twelve. `greets`: every user
-    gets so many events first, after every item was described.
+    gets so many events first, after every item was described twice: once all its values differ from
+    others', an item needs no more memory.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Workload:
         self._away_at_ms: dict[str, int] = {}  # who is erased, and has not come back for sure
         self._made = 0
         self._sent: list[Sent] = []
-        self._to_describe = self._items if greets else []
+        self._to_describe = [(item, age_ms) for age_ms in (DAY_MS, 0) for item in self._items if greets]
         self._to_greet = names * greets
         self._kinds: dict[Callable[[], Sent], float] = {
             self._click: 60, self._late_click: 10, self._again: 12, self._otherwise: 1, self._elsewhere: 2,
@@ -81,7 +82,7 @@ class Workload:
         described, self._to_describe = self._to_describe[:number], self._to_describe[number:]
         room = number - len(described)
         greeted, self._to_greet = self._to_greet[:room], self._to_greet[room:]
-        first = [*map(self._item, described), *map(self._click, greeted)]
+        first = [*(self._item(*each) for each in described), *map(self._click, greeted)]
         kinds = self._random.choices([*self._kinds], [*self._kinds.values()], k=number - len(first))
         return [self._remember(each) for each in (*first, *(kind() for kind in kinds))]
 
@@ -143,10 +144,11 @@ class Workload:
         age_ms = self._random.choice((0, DAY_MS, DAY_MS, 30 * DAY_MS))
         return self._described(user, self._now_ms() // 10_000 * 10_000 - age_ms)
 
-    def _item(self, item: str | None = None) -> Sent:
+    def _item(self, item: str | None = None, age_ms: int | None = None) -> Sent:
         choice = self._random.choice
         item = choice(self._items) if item is None else item
-        updated_at_ms = self._now_ms() // 10_000 * 10_000 - choice((0, 0, DAY_MS, 30 * DAY_MS))
+        age_ms = choice((0, 0, DAY_MS, 30 * DAY_MS)) if age_ms is None else age_ms
+        updated_at_ms = self._now_ms() // 10_000 * 10_000 - age_ms
         fields: dict[str, Any] = {
             "title": f"Film {choice(range(3))}", "genres": self._random.sample(GENRES, 2),
             "year": 1980 + choice(range(40)),
