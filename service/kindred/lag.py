@@ -33,7 +33,7 @@ class Lag:
         self._read_at = monotonic()
         metrics.REBALANCES.set(self._source.rebalances)
         metrics.REJOINS.set(self._source.rejoins)
-        metrics.OFFSET_GAPS.set(self._source.gaps)
+        metrics.OFFSET_GAPS.set(self._source.gaps.count)
         metrics.PAUSED_PARTITIONS.set(len(self._source.stopped | self._source.unreadable.keys()))
         lags = self._lags()
         self._watch(lags)

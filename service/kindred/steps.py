@@ -90,7 +90,8 @@ class WorkerSteps:
     # Partitions that come, and those that the breaker pauses
 
     def _begin(self, batch: Batch) -> Applied:
-        self._parts.lineage.check_claims(batch.claims)
+        if unread := self._parts.lineage.check_claims(batch.claims):
+            self._parts.source.gaps.skip(unread, {each: batch.claims[each].start for each in unread})
         self._parts.breaker.begin(batch.claims, trips.accepted(self._parts.database))
         return NOTHING
 

@@ -2,8 +2,9 @@
 
 Leave-one-out: the last film of each user is the test, the one before it validates, and nothing is chosen
 by the test. The whole catalogue competes without what the user has seen; ties count against the model. A
-checkpoint is written, read again and asked through the embedder that serves it, in float32 and bfloat16,
-and once through Qdrant, where *seen* is the kept history alone. Writes build/quality.json.
+checkpoint is written, read again and asked through the embedder that serves it, in float32 and bfloat16:
+with everything seen removed, and through Qdrant, where *seen* is the kept history alone. Popularity and
+item-kNN are asked the same. Writes build/quality.json.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import os
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from kindred.embedding.checkpoint import read_manifest
 from kindred.embedding.embedder import Embedder
 from kindred.embedding.options import TowerOptions
 from kindred.local.datasets import load
+from kindred.training.baselines import ItemKnn, Popularity
 from kindred.training.dataset import build_log
 from kindred.training.evaluate import ModelScorer, leave_one_out, metrics, ranks
 from kindred.training.event_log import EventLog
@@ -41,7 +42,6 @@ from kindred.training.train import train
 
 console = Console()
 _DTYPES: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
-_DAY_US = 86_400_000_000
 _ENDLESS = 100_000  # epochs: the time budget ends the training, not their number
 
 
@@ -49,12 +49,15 @@ def main() -> None:
     asked = _options()
     log, declaration = _read(asked.data_dir)
     runs = [_one_seed(log, declaration, asked, seed) for seed in asked.seeds]
+    baselines = _baselines(log, declaration)
+    console.print(json.dumps(baselines))
     figures = {
         "hr_at_10": _mean(runs, "hr_at_10"),
         "ndcg_at_10": _mean(runs, "ndcg_at_10"),
         "wall_minutes": _mean(runs, "wall_minutes"),
         "seeds": asked.seeds,
         "runs": runs,
+        "baselines": baselines,
         "max_length": asked.max_length,
         "kept": _kept(asked),
         "options": msgspec.to_builtins(_training(asked, 0)),
@@ -89,7 +92,10 @@ def _one_seed(
         **found,
     }
     if not asked.no_qdrant:
-        run["through_qdrant"] = served.measured(directory, log, declaration, _kept(asked))
+        run["through_qdrant"] = {
+            dtype: served.measured(Embedder.load(directory, dtype=dtype), log, declaration, _kept(asked))
+            for dtype in _DTYPES
+        }
     console.print(json.dumps(run))
     return run
 
@@ -97,17 +103,20 @@ def _one_seed(
 def _measured(
     directory: Path, log: EventLog, declaration: Declaration, dtype: Literal["float32", "bfloat16"]
 ) -> dict[str, float]:
-    embedder = Embedder.load(directory, dtype=dtype)
+    scorer = ModelScorer(Embedder.load(directory, dtype=dtype), log)
+    return metrics(ranks(log, declaration, leave_one_out(log, declaration), scorer))
+
+
+def _baselines(log: EventLog, declaration: Declaration) -> dict[str, dict[str, float]]:
+    past = log.where(before_last_target(log, declaration))
+    rivals = {"popularity": Popularity(past, declaration), "item-kNN": ItemKnn(past, declaration)}
     cases = leave_one_out(log, declaration)
-    return metrics(ranks(log, declaration, cases, ModelScorer(embedder, log)))
+    return {name: metrics(ranks(log, declaration, cases, rival)) for name, rival in rivals.items()}
 
 
 def _read(directory: Path) -> tuple[EventLog, Declaration]:
     dataset = load("ml-1m", directory)
-    log = build_log(dataset.in_time_order())
-    # The files have no clock. The reader spreads each user's ratings over a year, so that a gap would tell
-    # how many the user is yet to give; here all gaps are the same.
-    return replace(log, times_us=np.arange(len(log)) * _DAY_US), dataset.declaration
+    return build_log(dataset.in_time_order()), dataset.declaration
 
 
 def _training(asked: argparse.Namespace, seed: int) -> TrainingOptions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +26,12 @@ _K = 10
 _USERS_AT_ONCE = 1_000
 
 
-def measured(directory: Path, log: EventLog, declaration: Declaration, kept: int) -> dict[str, object]:
+def measured(embedder: Embedder, log: EventLog, declaration: Declaration, kept: int) -> dict[str, object]:
     """HR@10 and NDCG@10 of each user's last target, only the newest `kept` interactions known and seen."""
     source: list[str] = []
     with first_of(qdrant(), lambda name, _: source.append(name)) as url:
         client = QdrantClient(url, timeout=60)
-        _write(client, directory, log, declaration, kept)
+        _write(client, embedder, log, declaration, kept)
         ranks = _ranks(KindredClient(url, namespace="quality", timeout_seconds=60), log, declaration)
     return {
         "hr@10": float(hits(ranks, _K).mean()),
@@ -42,8 +41,10 @@ def measured(directory: Path, log: EventLog, declaration: Declaration, kept: int
     }
 
 
-def _write(client: QdrantClient, directory: Path, log: EventLog, declaration: Declaration, kept: int) -> None:
-    embedder, index = Embedder.load(directory), Index(client, _NAMES, declaration)
+def _write(
+    client: QdrantClient, embedder: Embedder, log: EventLog, declaration: Declaration, kept: int
+) -> None:
+    index = Index(client, _NAMES, declaration)
     ensure_collections(client, _NAMES, embedder.name, embedder.dimension, declaration)
     catalogue, seen = log.catalogue(), SeenItems(declaration.seen_types)
     embedder.update_items(catalogue)

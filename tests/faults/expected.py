@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from faults import reading
 from faults.life import Description, Event, Life, Undetermined
@@ -138,6 +138,8 @@ def _first_of_each_key(events: Iterable[tuple[int, Event]]) -> list[Event]:
         known_partition, known = first.setdefault(event.key, (partition, event))
         if known != event and known_partition != partition:
             raise Undetermined(f"{event} has other content on partition {known_partition}")
+        if known.recorded_at_us < event.recorded_at_us:
+            first[event.key] = known_partition, replace(known, recorded_at_us=event.recorded_at_us)
     return [event for _, event in first.values()]
 
 

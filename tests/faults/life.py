@@ -13,7 +13,7 @@ class Undetermined(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An interaction as a record says it."""
+    """An interaction as a record says it; of several copies, `recorded_at_us` is the last one's."""
 
     user_id: str
     event_id: str
@@ -22,6 +22,7 @@ class Event:
     type: str
     value: float | None
     context: dict[str, Any] | None
+    recorded_at_us: int = field(compare=False)
 
     @property
     def key(self) -> tuple[int, bytes]:
@@ -65,7 +66,8 @@ class Life:
         """Everything of one phase, in any order. Raises Undetermined where the order would count.
 
         Rules 13 and 15: an erasure ends all that lies at or before it, and all that comes while no
-        newer profile is known, also what is dated later.
+        newer profile is known, also what is dated later; and nothing that was recorded before it comes
+        in any more.
         """
         known, erased_before = self.profile, self.erased_at_us
         erased = max([*erased_at_us, *([] if erased_before is None else [erased_before])], default=None)
@@ -76,7 +78,7 @@ class Life:
         if erased is None:
             self._add(arrived)
             return
-        later = [each for each in arrived if each.occurred_at_us > erased]
+        later = [each for each in arrived if min(each.occurred_at_us, each.recorded_at_us) > erased]
         self.events = {key: each for key, each in self.events.items() if each.occurred_at_us > erased}
         if self.profile is None:
             self.events = {}

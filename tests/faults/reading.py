@@ -27,6 +27,7 @@ def event(record: Record) -> Event:
         type=fields["type"],
         value=None if value is None else float(value),
         context=fields.get("context"),
+        recorded_at_us=record.timestamp_ms * 1000,
     )
 
 

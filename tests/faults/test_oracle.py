@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -123,6 +124,14 @@ def test_a_redelivered_erasure_ends_no_new_life() -> None:
     assert (life.profile, len(life.events)) == (described(NEW), 1)
 
 
+def test_what_was_recorded_before_an_erasure_is_of_the_old_life_whatever_it_is_dated() -> None:
+    life = Life()
+    life.go_on([ERASED], [], [])
+    life.go_on([], [described(NEW)], [])
+    life.go_on([], [], [replace(watched(LATER), recorded_at_us=OLD)])
+    assert not life.events
+
+
 def test_what_depends_on_the_order_is_refused() -> None:
     with pytest.raises(Undetermined):
         Life().go_on([ERASED], [described(NEW)], [watched(LATER)])
@@ -134,7 +143,7 @@ def unnamed(wanted: Iterable[str], lines: Sequence[str]) -> list[str]:
 
 
 def watched(at_us: int) -> Event:
-    return Event("u", f"e{at_us}", at_us, "1", "watch", None, None)
+    return Event("u", f"e{at_us}", at_us, "1", "watch", None, None, recorded_at_us=at_us)
 
 
 def described(at_us: int) -> Description:

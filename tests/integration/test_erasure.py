@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,20 @@ def test_a_reopened_id_takes_interactions_of_its_new_life_only(store: HistorySto
     assert affected.dropped == 1
     assert sent(affected.histories, store)["eve"] == [("new", "watch", 12.0)]
     assert affected.histories.history_lengths == [1]
+
+
+def test_what_a_fast_clock_dated_later_stays_out_of_the_new_life_when_it_comes_again(
+    database: Database, store: HistoryStore
+) -> None:
+    """Recorded before the erasure and dated after it, within the skew; then its partition is read anew."""
+    ahead = msgspec.structs.replace(watch("eli", "film", 12), recorded_at_us=at_us(9))
+    apply(store, ahead)
+    apply(store, erase("eli", 10))
+    apply(store, profile("eli", 11))
+    again = apply(store, ahead, msgspec.structs.replace(watch("eli", "new", 12), recorded_at_us=at_us(12)))
+    assert again.dropped == 1
+    assert sent(again.histories, store)["eli"] == [("new", "watch", 12.0)]
+    assert logged(database, "eli") == ["eli-new-12"]
 
 
 def test_a_tombstone_delivered_again_spares_the_new_life(database: Database, store: HistoryStore) -> None:

@@ -267,6 +267,16 @@ def test_popularity_is_a_count_that_halves_with_age(database: Database, store: H
     assert first_slice | last_slice == pytest.approx(expected)
 
 
+def test_popularity_of_more_batches_than_a_slice_is_added_up(
+    database: Database, store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(popularity, "ROWS_AT_ONCE", 2)
+    for at in range(5):
+        apply(store, watch("u", "much taken", at))
+    assert popularity.fold(database, NOW, HALF_LIFE_DAYS) == pytest.approx({"much taken": 5}, rel=1e-3)
+    assert value(database, "SELECT count(*) FROM popularity_delta") == 0
+
+
 def test_popularity_leaves_the_room_as_of_now(database: Database, store: HistoryStore) -> None:
     now_us = datetime.now(UTC).timestamp() * 1e6
     apply(store, watch("fan", "film", (now_us - T0_US) / 1e6))

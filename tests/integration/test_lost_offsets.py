@@ -54,6 +54,14 @@ def test_a_worker_stops_before_a_gap(with_a_gap: Settings) -> None:
     assert one(with_a_gap, "SELECT count(*) FROM interaction") == READ
 
 
+def test_a_worker_stops_before_a_gap_also_where_kafka_has_forgotten_the_group(with_a_gap: Settings) -> None:
+    """As after a week without any worker: Postgres knows up to where it has read."""
+    kafka = with_a_gap.kafka.model_copy(update={"group_id": "another"})
+    with pytest.raises(Misconfigured, match="ON_LOST_OFFSETS=earliest to go on"):
+        run_worker(with_a_gap.model_copy(update={"kafka": kafka}), threading.Event())
+    assert one(with_a_gap, "SELECT count(*) FROM interaction") == READ
+
+
 def test_a_worker_goes_on_after_a_gap_where_it_may(
     with_a_gap: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,7 +186,10 @@ def test_a_letter_is_kept_once_however_often_it_is_delivered(database: Database,
     assert found == [(7, b"\xff\x00", "lone \\ud800 and \\x00"), (7, b"recreated", "")]
 
 
-def test_old_letters_expire(database: Database, store: HistoryStore) -> None:
+def test_old_letters_expire_slice_by_slice(
+    database: Database, store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "DELETED_ROWS_AT_ONCE", 1)
     letters = [
         DeadLetter(Record("interactions", 0, offset, 0, None, b""), Reason.NOT_JSON, "")
         for offset in range(3)

@@ -103,11 +103,11 @@ class TestMailbox:
 
     def test_claims_of_new_partitions_come_before_their_records(self) -> None:
         mailbox = Mailbox(10, full_at=20)
-        mailbox.put(Polled((), {P0: 1, P1: 1}, {P0: Claim(7, 9), P1: Claim(0, 0)}))
+        mailbox.put(Polled((), {P0: 1, P1: 1}, {P0: Claim(7, 7, 9), P1: Claim(0, 0, 0)}))
         mailbox.put(Polled(records(7), {P0: 1, P1: 1}))
         first, second = mailbox.take(0), mailbox.take(0)
         assert first is not None
-        assert (first.claims, first.records) == ({P0: Claim(7, 9), P1: Claim(0, 0)}, ())
+        assert (first.claims, first.records) == ({P0: Claim(7, 7, 9), P1: Claim(0, 0, 0)}, ())
         assert second is not None
         assert [record.offset for record in second.records] == [7]
         assert mailbox.take(0) is None
@@ -115,14 +115,14 @@ class TestMailbox:
     def test_a_batch_begins_where_the_group_or_the_batch_before_it_ended(self) -> None:
         """Not at its first record: compaction and transactions leave offsets out."""
         mailbox = Mailbox(2, full_at=20)
-        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 99)}))
+        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 7, 99)}))
         mailbox.put(Polled(records(9, 10, 14), {P0: 1}))
         batches = [mailbox.take(0) for _ in range(3)]
         assert [batch.begins for batch in batches if batch is not None] == [{}, {P0: 7}, {P0: 11}]
 
     def test_claims_of_a_partition_that_went_again_are_gone(self) -> None:
         mailbox = Mailbox(10, full_at=20)
-        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 9)}))
+        mailbox.put(Polled((), {P0: 1}, {P0: Claim(7, 7, 9)}))
         mailbox.put(Polled((), {}))
         assert mailbox.take(0) is None
 

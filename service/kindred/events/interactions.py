@@ -24,6 +24,7 @@ def to_interaction(fields: Mapping[str, Any], record: Record, contract: Contract
         _timely(occurred_at_us, record, contract),
         optional_number(fields, "value"),
         optional_object(fields, "context"),
+        record.timestamp_ms * 1000,
     )
 
 

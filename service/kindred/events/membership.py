@@ -40,8 +40,11 @@ class Membership:
     def is_joined(self) -> bool:
         return self._is_connected and bool(self.consumer.group_metadata().state is MemberState.STABLE)
 
-    def watch(self) -> None:
-        """Called at each poll: a client can believe it is a member while the group has forgotten it."""
+    def watch(self) -> bool:
+        """Called at each poll: a client can believe it is a member while the group has forgotten it.
+
+        False after it has left, for there is nothing to poll until `rejoin`.
+        """
         now = time.monotonic()
         if self.is_joined:
             self._stable_at_seconds = now
@@ -49,8 +52,9 @@ class Membership:
             self.rejoins += 1
             self.leave()
             self.rebalances.forget()
-            return
+            return False
         self._watch_topics(now)
+        return True
 
     def rejoin(self) -> None:
         """A new consumer after the watchdog closed the old one; raises Outage until there is one."""

@@ -17,7 +17,14 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from kindred.errors import KindredError, Misconfigured, Outage
 from kindred.settings import KafkaSettings
-from kindred.transport import ServerNames, ca_context, refuse_plaintext, require_file, tls_failure
+from kindred.transport import (
+    ServerNames,
+    ca_context,
+    is_local,
+    refuse_plaintext,
+    require_file,
+    tls_failure,
+)
 
 PREFIX = "KINDRED_KAFKA__SASL_OAUTH_"
 # The group's heartbeats wait meanwhile, and shall not be missed.
@@ -63,6 +70,8 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
                 "KINDRED_KAFKA__ALLOW_PLAINTEXT_SECRETS",
             )  # fmt: skip
         self._url = url
+        # HTTP_PROXY shall not carry what is meant for this machine, the secret above all.
+        self._may_use_proxies = not is_local(parts.hostname)
         self._client = (quote_plus(settings.sasl_oauth_client_id or ""), _secret(settings))
         self._form = {"grant_type": "client_credentials"}
         if settings.sasl_oauth_scope:
@@ -83,8 +92,9 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
     def _ask(self) -> dict[str, Any]:
         try:
             answer = httpx.post(
-                self._url, data=self._form, auth=self._client, timeout=TIMEOUT_SECONDS, verify=self._verify
-            )
+                self._url, data=self._form, auth=self._client, timeout=TIMEOUT_SECONDS, verify=self._verify,
+                trust_env=self._may_use_proxies,
+            )  # fmt: skip
         except httpx.HTTPError as error:
             raise _meaning(error) from error
         if answer.status_code in {400, 401, 403}:

@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as kafka_errors
 
-from kindred.errors import Misconfigured
-from kindred.events.rebalances import Partition, spelled
+from kindred.events.rebalances import Partition
 from kindred.events.refusals import meaning
-
-log = structlog.get_logger()
 
 ANSWER_TIMEOUT_MS = 5_000
 
@@ -23,7 +19,8 @@ ANSWER_TIMEOUT_MS = 5_000
 class Claim:
     """What the group says of one partition."""
 
-    committed: int  # all before this was synced; 0 where nothing was ever committed
+    committed: int  # all before this was synced; 0 where nothing was committed, or Kafka has forgotten it
+    start: int  # from where it is read: the same, or the first offset that there is
     end: int  # the next offset to be written; Tansu says less (by up to the last batch, as of 0.1.2)
 
 
@@ -67,22 +64,12 @@ class Positions:
         starts = committed | self.firsts(asked - committed.keys())
         for partition, offset in starts.items():
             self._consumer.seek(TopicPartition(*partition), offset)
-        return {each: Claim(committed.get(each, 0), ends[each]) for each in asked}
+        return {each: Claim(committed.get(each, 0), starts[each], ends[each]) for each in asked}
 
     def begin(self, partitions: Iterable[Partition]) -> None:
         """Read these from the first record there is."""
         with suppress(ValueError):  # revoked this moment
             self._consumer.seek_to_beginning(*(TopicPartition(*each) for each in partitions))
-
-    def skip_gaps(self, lost: Mapping[Partition, int | None]) -> None:
-        """Go on from the first record there is, where the log no longer holds the offset to read from."""
-        firsts = self.firsts(lost)
-        for (topic, partition), offset in lost.items():
-            log.error(
-                "offsets_lost", topic=topic, partition=partition, wanted=offset,
-                goes_on_from=firsts.get((topic, partition)),
-            )  # fmt: skip
-        self.begin(lost)
 
     def commit(self, offsets: Mapping[Partition, int], timeout_ms: int) -> None:
         """Commit these for the group, unless a rebalance is under way: then they are delivered again."""
@@ -113,13 +100,3 @@ class Positions:
         except kafka_errors.KafkaError as error:
             raise meaning(error) from error
         return {(each.topic, each.partition): offset for each, offset in found.items()}
-
-
-def refuse_gaps(lost: Iterable[Partition]) -> None:
-    """Raises Misconfigured: somebody has to decide."""
-    names = ", ".join(map(spelled, sorted(lost)))
-    raise Misconfigured(
-        f"The log of {names} no longer holds the offset to read on from: retention has deleted records that "
-        "were never read, or the topic was made anew. Set KINDRED_KAFKA__ON_LOST_OFFSETS=earliest to go on "
-        "with the first record there is, or restore the topic."
-    )

@@ -32,6 +32,7 @@ class Interaction(msgspec.Struct, frozen=True, gc=False):
     occurred_at_us: int
     value: float | None
     context: str | None  # JSON text of an object
+    recorded_at_us: int | None = None  # of the Kafka record; None: there was none
 
 
 class Profile(msgspec.Struct, frozen=True, gc=False):

@@ -17,8 +17,9 @@ from kafka import errors as kafka_errors
 
 from kindred.errors import Outage
 from kindred.events.access import raise_if_refused
+from kindred.events.gaps import Gaps
 from kindred.events.membership import Membership
-from kindred.events.positions import Claim, Positions, refuse_gaps
+from kindred.events.positions import Claim, Positions
 from kindred.events.rebalances import Assignment, Partition, spelled
 from kindred.events.records import Found, named, record
 from kindred.events.refusals import meaning
@@ -52,7 +53,6 @@ class Source:
     ) -> None:
         """Raises Outage, or Misconfigured where a topic is missing."""
         self._settings = settings
-        self._skips_gaps = settings.on_lost_offsets == "earliest"
         self._batch_size = batch_size
         self._membership = Membership(settings, topics, group_id, batch_size)
         self._settled_count = 0  # the assignment that `_settle` has seen to
@@ -61,7 +61,7 @@ class Source:
         self._read: dict[Partition, int] = {}  # the offset behind what was handed out in this epoch
         self._is_paused = False
         self.is_behind = False  # the last poll brought as much as it may: more may lie here already
-        self.gaps = 0
+        self.gaps = Gaps(settings)
 
     # Polling
 
@@ -71,7 +71,8 @@ class Source:
         Raises Outage, or Misconfigured where retention has deleted what was not read yet.
         """
         self._membership.rejoin()
-        self._membership.watch()
+        if not self._membership.watch():
+            return Polled((), {})
         if due := self._set_aside.due():
             self._pause_and_resume(due)
         # Before anything is fetched: an error, or a new epoch of one partition, would lose what was fetched
@@ -167,10 +168,8 @@ class Source:
     def _lose(self, lost: Mapping[Partition, int | None]) -> None:
         if not self._is_settled:  # `_settle` moves it, and then it shows again
             return
-        if not self._skips_gaps:
-            refuse_gaps(lost)
-        self._positions.skip_gaps(lost)
-        self.gaps += 1
+        self.gaps.skip(lost, self._positions.firsts(lost))
+        self._positions.begin(lost)
 
     # Committing
 

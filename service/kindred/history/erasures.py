@@ -95,8 +95,14 @@ class State:
     def is_erased(self) -> bool:
         return not (self._has_new_profile or self._reopened_by(self.last_event_at_us))
 
-    def admits(self, occurred_at_us: int) -> bool:
-        """Whether an interaction of that time belongs to the new life."""
+    def admits(self, occurred_at_us: int, recorded_at_us: int | None = None) -> bool:
+        """Whether an interaction of that time belongs to the new life.
+
+        One that was recorded before the erasure does not, whatever it is dated: delivered again, what a clock
+        ahead has dated later would be the old life in the new one.
+        """
+        if recorded_at_us is not None and recorded_at_us <= self.erased_at_us:
+            return False
         if self._has_new_profile:
             return occurred_at_us > self.erased_at_us
         return self._reopened_by(occurred_at_us)

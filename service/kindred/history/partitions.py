@@ -9,6 +9,7 @@ from kindred.history.connection import Connection, Database
 
 MONTHS_AHEAD = 3
 DELETED_ROWS_AT_ONCE = 10_000
+MOST_SLICES = 100  # in one go; the rest the next time
 
 # The floor rises before anything is dropped: an event older than it is refused from then on, so a
 # dropped partition can't make it count twice (rule 22). It never falls. The exclusive lock waits for the
@@ -25,7 +26,7 @@ DELETE FROM interaction_default WHERE ctid = ANY(ARRAY(
 """
 DELETE_OLD_DEAD_LETTERS = """
 DELETE FROM dead_letter WHERE id IN (
-    SELECT id FROM dead_letter WHERE created_at < now() - %s * interval '1 day' LIMIT 10000)
+    SELECT id FROM dead_letter WHERE created_at < now() - %s * interval '1 day' LIMIT %s)
 """
 
 
@@ -47,14 +48,24 @@ def expire(database: Database, now: datetime, retention_days: int) -> list[str]:
     with database.transaction() as connection:
         connection.execute("SET LOCAL lock_timeout = '2s'")
         gone = [name for (name,) in connection.execute(DROP_EXPIRED)]
-        connection.execute(DELETE_OLD_FROM_DEFAULT, [DELETED_ROWS_AT_ONCE])
+    _delete_slices(database, DELETE_OLD_FROM_DEFAULT, [DELETED_ROWS_AT_ONCE])
     return gone
 
 
 def expire_dead_letters(database: Database, retention_days: int) -> int:
-    """Delete a slice of the letters nobody asked for in time; returns how many."""
-    with database.transaction() as connection:
-        return connection.execute(DELETE_OLD_DEAD_LETTERS, [retention_days]).rowcount
+    """Delete the letters nobody asked for in time; returns how many."""
+    return _delete_slices(database, DELETE_OLD_DEAD_LETTERS, [retention_days, DELETED_ROWS_AT_ONCE])
+
+
+def _delete_slices(database: Database, statement: str, parameters: list[int]) -> int:
+    deleted = 0
+    for _ in range(MOST_SLICES):
+        with database.transaction() as connection:
+            slice_ = connection.execute(statement, parameters).rowcount
+        deleted += slice_
+        if slice_ < DELETED_ROWS_AT_ONCE:
+            break
+    return deleted
 
 
 def _make(connection: Connection, month: datetime) -> bool:

@@ -16,14 +16,17 @@ LANDMARK_SECONDS = 1_767_225_600  # 2026-01-01: forward decay counts from here
 # event with it.
 MOST_HALF_LIVES = 900
 
+ROWS_AT_ONCE = 1_000
+MOST_SLICES = 100  # in one go; workers of small batches write some twenty rows a second each
 # One row a batch, deleted and added up in one statement, so that each counts once.
 TAKE_COUNTED = """
 WITH taken AS (
     DELETE FROM popularity_delta
-    WHERE id IN (SELECT id FROM popularity_delta ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)
+    WHERE id IN (SELECT id FROM popularity_delta ORDER BY id LIMIT %(rows)s FOR UPDATE SKIP LOCKED)
     RETURNING items, masses
 )
-SELECT item, sum(mass) FROM taken, unnest(items, masses) AS each (item, mass) GROUP BY item
+SELECT item, sum(mass), (SELECT count(*) FROM taken)
+FROM taken, unnest(items, masses) AS each (item, mass) GROUP BY item
 """
 # In the order of ids, as writers of items lock them; apart from the sum, which then sees what was
 # committed while the lock was waited for.
@@ -45,16 +48,26 @@ def decay(now: datetime, half_life_days: float) -> float:
 
 def fold(database: Database, now: datetime, half_life_days: float) -> dict[str, float]:
     """Add up what batches have counted; decayed counts, as of now, of the items that gained."""
+    masses: dict[str, float] = {}
+    for _ in range(MOST_SLICES):
+        added, taken = _add_slice(database)
+        masses |= added
+        if taken < ROWS_AT_ONCE:
+            break
+    factor = decay(now, half_life_days)
+    return {item_id: mass * factor for item_id, mass in masses.items()}
+
+
+def _add_slice(database: Database) -> tuple[dict[str, float], int]:
+    """Masses of the items that gained, and of how many batches."""
     with database.transaction() as connection:
-        counted = connection.execute(TAKE_COUNTED).fetchall()
+        counted = connection.execute(TAKE_COUNTED, {"rows": ROWS_AT_ONCE}).fetchall()
         if not counted:
-            return {}
-        numbers, masses = zip(*counted, strict=True)
+            return {}, 0
+        numbers, masses, (taken, *_) = zip(*counted, strict=True)
         gained = {"numbers": columns.integers(numbers), "masses": columns.doubles(masses)}
         connection.execute(LOCK_ITEMS, gained)
-        rows = connection.execute(ADD, gained).fetchall()
-    factor = decay(now, half_life_days)
-    return {item_id: mass * factor for item_id, mass in rows}
+        return dict(connection.execute(ADD, gained).fetchall()), taken
 
 
 def slice_after(

@@ -193,7 +193,7 @@ def _admitted(
     dropped = 0
     for event in interactions:
         state = once_erased.get(event.user_id)
-        if state is not None and not state.admits(event.occurred_at_us):
+        if state is not None and not state.admits(event.occurred_at_us, event.recorded_at_us):
             dropped += 1
             continue
         first.setdefault((event.user_id, event.event_id, event.occurred_at_us), event)

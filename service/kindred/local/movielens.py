@@ -18,8 +18,9 @@ from kindred.local.dataset import Dataset
 from kindred.local.files import read_rows
 
 SECOND_US = 1_000_000
-_ONE_M_STARTS_AT_US = 956_703_600 * SECOND_US  # April 2000, when the original's timestamps begin
-_ONE_M_SPAN_US = 365 * 86_400 * SECOND_US
+_ONE_M_GAP_US = 6 * 3_600 * SECOND_US
+_ONE_M_PIVOT_US = 1_000_000_000 * SECOND_US  # September 2001, when the longest history has gone on for a year
+_ONE_M_PIVOT_SHARE = 0.8
 
 _DECLARATION = Declaration(
     events={f"rated_{stars}": EventType() for stars in range(1, 6)},
@@ -70,9 +71,10 @@ def load_ml_100k(directory: Path) -> Dataset:
 def load_ml_1m(directory: Path) -> Dataset:
     """6,040 users, 3,416 rated films, 999,611 ratings in each user's order. Raises Misconfigured.
 
-    The file has no clock, so one is made: every user's ratings lie evenly within one year, the k-th of
-    n at (k + shift) / n of it, where the shift, different for each user, keeps users from moving in step.
-    So any moment cuts everybody's history at the same share: no user is new, and no gap means anything.
+    The file has no clock, so one is made. Everybody rates a film every six hours: were the time between two
+    ratings to depend on how many there are, a tower that reads gaps would know how many are yet to come. At
+    one moment everybody has given four fifths of their own ratings, so that a log that is cut there cuts
+    no history short, and knows every user. A shift, different for each user, keeps them from moving in step.
     """
     rows = list(
         read_rows(
@@ -96,8 +98,8 @@ def _with_clock(rows: list[tuple[str, str, int, int]]) -> Iterator[Rating]:
     for user, film, stars, position in rows:
         # Multiples of the golden ratio spread the users evenly over the unit interval.
         shift = int(user) * 0.618_033_988_75 % 1.0
-        share = (position + shift) / lengths[user]
-        yield _ONE_M_STARTS_AT_US + int(share * _ONE_M_SPAN_US), user, film, stars
+        before_pivot = round((_ONE_M_PIVOT_SHARE * lengths[user] - shift) * _ONE_M_GAP_US)
+        yield _ONE_M_PIVOT_US - before_pivot + position * _ONE_M_GAP_US, user, film, stars
 
 
 def _dataset(

@@ -35,8 +35,12 @@ class Lineage:
             check_lineage(self._database, self._index)
             self._checked_connects = connects
 
-    def check_claims(self, claims: Mapping[Partition, Claim]) -> None:
-        """Compare with what the group has committed of newly assigned partitions."""
+    def check_claims(self, claims: Mapping[Partition, Claim]) -> dict[Partition, int]:
+        """Compare with what the group has committed of newly assigned partitions.
+
+        Returns up to where Postgres holds those whose log begins behind it, where the group has committed
+        nothing that would tell: Kafka forgets the offsets of a group that was away for a week.
+        """
         held = offsets.read(self._database)
         check_offsets(held, {each: claim.committed for each, claim in claims.items()})
         # The topic was deleted and made anew: what was noted tells of other records.
@@ -45,6 +49,11 @@ class Lineage:
         ]
         if anew:
             offsets.set_back(self._database, dict.fromkeys(anew, 0))
+        return {
+            each: held[each]
+            for each, claim in claims.items()
+            if not claim.committed and each not in anew and 0 < held.get(each, 0) < claim.start
+        }
 
 
 def check_offsets(held: Mapping[Partition, int], committed: Mapping[Partition, int]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kindred.embedding.manifest import Manifest, TrainingRange, TrainingRun
+from kindred.embedding.manifest import Epoch, Manifest, TrainingRange, TrainingRun
 from kindred.training.groups import Judged, by_age, by_history_length, by_popularity
 from kindred.training.plots import BLUE, ORANGE, bars, panels, png
 
@@ -22,7 +23,9 @@ _FROZEN = (
     "- Items that training did not name share a trained *unknown*, and attribute values that it did not name "
     "add nothing: only the attribute values that training knew tell such items apart.\n"
     "- Recommendations follow what this log shows: what was never offered was never taken, and popular items "
-    "are favoured (see the plot by popularity).\n"
+    "are favoured."
+)
+_CHOSEN_BY = (
     "- The figures above chose the best epoch, so they are a little flattering. `kindred evaluate` judges on "
     "events that nothing was chosen by."
 )
@@ -84,7 +87,7 @@ def _kept_back(manifest: Manifest) -> str:
 
 def _metrics(manifest: Manifest, cases: Judged) -> str:
     if not len(cases.ranks):
-        return "Nothing could be validated: the log was too short."
+        return "Nothing was kept back to validate by, so the last epoch ships. `kindred evaluate` judges it."
     names, values = zip(*manifest.metrics.items(), strict=True)
     written = " | ".join(f"{value:.4f}" for value in values)
     return (
@@ -101,13 +104,15 @@ def _limits(manifest: Manifest, cases: Judged) -> str:
     if unseen:
         lines.append(f"- {unseen:.0%} of the validation targets are items that training never saw.")
     lines.append(f"- What lies more than {manifest.max_length} interactions back is not read.")
-    return "\n".join([*lines, _FROZEN])
+    return "\n".join([*lines, _FROZEN, *([_CHOSEN_BY] if len(cases.ranks) else [])])
 
 
 def _figures(manifest: Manifest, cases: Judged) -> Iterator[tuple[str, tuple[Figure, str]]]:
     """File names, the figures, and what they show in words."""
     if manifest.training.epochs:
-        yield "loss.png", (_loss_curve(manifest.training), "Loss and NDCG@10 by epoch")
+        is_validated = len(cases.ranks) > 0
+        words = "Loss and NDCG@10 by epoch" if is_validated else "Loss by epoch"
+        yield "loss.png", (_loss_curve(manifest.training, is_validated), words)
     history, age, popularity = by_history_length(cases), by_age(cases), by_popularity(cases)
     groups = {
         "recall_by_history.png": ("Recall by length of the history", "interactions before", history),
@@ -123,28 +128,27 @@ def _figures(manifest: Manifest, cases: Judged) -> Iterator[tuple[str, tuple[Fig
             yield name, (bars(title, _RECALL, label, found), title)
 
 
-def _loss_curve(run: TrainingRun) -> Figure:
-    epochs = run.epochs
-    figure, (loss, quality) = panels("Training", 2)
-    numbers = [each.epoch for each in epochs]
-    marker = "o" if len(epochs) < 30 else ""
-    losses = [math.nan if each.loss is None else each.loss for each in epochs]
-    loss.plot(numbers, losses, marker=marker, color=BLUE)
-    quality.plot(numbers, [each.ndcg_at_10 for each in epochs], marker=marker, color=ORANGE)
-    best = run.kept_epoch
-    quality.annotate(
-        f"best: {best.ndcg_at_10:.4f}",
-        (best.epoch, best.ndcg_at_10),
-        (0, 7),
-        textcoords="offset points",
-        ha="right",
-    )
-    quality.margins(y=0.15)
-    for axes, label in ((loss, "training loss"), (quality, "NDCG@10 on validation")):
-        axes.set_ylabel(label)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def _loss_curve(run: TrainingRun, is_validated: bool) -> Figure:
+    figure, axes = panels("Training", 2 if is_validated else 1)
+    numbers = [each.epoch for each in run.epochs]
+    marker = "o" if len(numbers) < 30 else ""
+    losses = [math.nan if each.loss is None else each.loss for each in run.epochs]
+    axes[0].plot(numbers, losses, marker=marker, color=BLUE)
+    axes[0].set_ylabel("training loss")
+    if is_validated:
+        axes[1].plot(numbers, [each.ndcg_at_10 for each in run.epochs], marker=marker, color=ORANGE)
+        axes[1].set_ylabel("NDCG@10 on validation")
+        _mark_best(axes[1], run.kept_epoch)
+    for each in axes:
+        each.set_xlabel("epoch")
+        each.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _mark_best(axes: Axes, best: Epoch) -> None:
+    at = (best.epoch, best.ndcg_at_10)
+    axes.annotate(f"best: {best.ndcg_at_10:.4f}", at, (0, 7), textcoords="offset points", ha="right")
+    axes.margins(y=0.15)
 
 
 def _counted(number: int, thing: str) -> str:

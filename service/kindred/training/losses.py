@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 _CHUNK_ROWS = 256
 _LARGEST_LOGIT = 80.0  # float32 and bfloat16 hold exp of no more than 88
@@ -57,18 +58,15 @@ class _FusedCrossEntropy(torch.autograd.Function):
 def sampled_softmax(
     users: Tensor, items: Tensor, targets: Tensor, sampled: Tensor, log_probability: Tensor
 ) -> Tensor:
-    """Mean cross-entropy over the target and `sampled` (K,) items, for large catalogues.
+    """Mean cross-entropy of the target against `sampled` (K,) items, for large catalogues.
 
-    `log_probability` (N,) is the log of how likely one draw gives an item. Subtracting it (logQ
-    correction, Bengio and Senécal 2008) makes the gradient that of the full softmax in the limit.
-    With the batch's own targets as the sample it is the in-batch contrastive loss (InfoNCE, van den Oord
-    2018, corrected as Yi 2019 does); candidates equal to a row's own target are no negatives of it.
+    `log_probability` (N,) is the log of how likely one draw gives an item: by it the sample's mass becomes an
+    estimate of all the others' (logQ correction, Bengio and Senécal 2008). The target was not drawn, and is
+    not corrected (Khrylchenko 2025), so that the loss is the full softmax in the limit. Of the batch's own
+    targets it is the in-batch contrastive loss (InfoNCE, van den Oord 2018; corrected, as in Yi 2019).
     """
-    own = (users * items[targets]).sum(1, keepdim=True) - log_probability[targets, None]
-    others = users @ items[sampled].T - log_probability[sampled]
-    others = others.masked_fill(targets[:, None] == sampled, -torch.inf)
-    logits = torch.cat([own, others], dim=1)
-    return functional.cross_entropy(logits, torch.zeros_like(targets))
+    own = (users * items[targets]).sum(1)
+    return functional.softplus(_log_mass(users, items, targets, sampled, log_probability) - own).mean()
 
 
 def repelled(
@@ -81,20 +79,35 @@ def repelled(
     """Mean of -log(1 - p), p the softmax probability of what a user disliked next.
 
     Unlikelihood (Welleck 2020), over the whole catalogue, or estimated from `sampled` (K,) items: p / (1 - p)
-    is the own mass over that of the others, to which each draw adds its own divided by K times how likely
-    one draw gives it. 0 for a row whose sample holds no other item.
+    is the own mass over that of the others. 0 for a row whose sample holds no other item.
     """
     if sampled is None or log_probability is None:
-        everything = users @ items.T
-        own = everything.gather(1, unwanted[:, None])[:, 0]
-        others = everything.scatter(1, unwanted[:, None], -torch.inf)
-        return functional.softplus(own - others.logsumexp(1)).mean()
+        chunks = zip(torch.split(users, _CHUNK_ROWS), torch.split(unwanted, _CHUNK_ROWS), strict=True)
+        return torch.cat([_of_all_items(*chunk, items) for chunk in chunks]).mean()
     compared = (unwanted[:, None] != sampled).any(1)  # the others' mass would be 0, and the loss infinite
     users, unwanted, count = users[compared], unwanted[compared], len(users)
     own = (users * items[unwanted]).sum(1)
+    others = _log_mass(users, items, unwanted, sampled, log_probability)
+    return functional.softplus(own - others).sum() / max(count, 1)
+
+
+def _of_all_items(users: Tensor, unwanted: Tensor, items: Tensor) -> Tensor:
+    """-log(1 - p) of each row; its logits over the catalogue are computed again for the gradient."""
+    loss: Tensor = checkpoint(_unlikelihoods, users, unwanted, items, use_reentrant=False)
+    return loss
+
+
+def _unlikelihoods(users: Tensor, unwanted: Tensor, items: Tensor) -> Tensor:
+    everything = users @ items.T
+    own = everything.gather(1, unwanted[:, None])[:, 0]
+    others = everything.scatter(1, unwanted[:, None], -torch.inf)
+    return functional.softplus(own - others.logsumexp(1))
+
+
+def _log_mass(users: Tensor, items: Tensor, own: Tensor, sampled: Tensor, log_probability: Tensor) -> Tensor:
+    """(P,): the log of what all items but each row's own weigh, as `sampled` (K,) of them let one expect."""
     masses = users @ items[sampled].T - log_probability[sampled] - math.log(max(len(sampled), 1))
-    others = masses.masked_fill(unwanted[:, None] == sampled, -torch.inf)
-    return functional.softplus(own - others.logsumexp(1)).sum() / max(count, 1)
+    return masses.masked_fill(own[:, None] == sampled, -torch.inf).logsumexp(1)
 
 
 def triplet(

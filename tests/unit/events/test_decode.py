@@ -42,7 +42,7 @@ def description(**attributes):
 
 def test_interaction_with_everything():
     event = interaction(value=4, context={"slot": 3, "page": "home"}, device="tv")
-    expected = Interaction("e1", "u1", "i1", "watch", NOW_US, 4.0, '{"page":"home","slot":3}')
+    expected = Interaction("e1", "u1", "i1", "watch", NOW_US, 4.0, '{"page":"home","slot":3}', NOW_US)
     assert event == expected
 
 

@@ -41,6 +41,7 @@ def interactions(draw):
         time_ms * 1_000,
         draw(st.none() | finite),
         None if context is None else json_text.canonical(context),
+        NOW_MS * 1_000,
     )
 
 

@@ -56,6 +56,15 @@ def test_id_and_secret_are_exchanged_for_a_token(endpoint: TokenEndpoint) -> Non
     assert endpoint.asked == [{"grant_type": "client_credentials", "scope": "kafka"}]
 
 
+def test_no_proxy_is_told_what_is_meant_for_this_machine(
+    endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert token_provider(client(endpoint.url)).token() == "first"
+
+
 def test_a_token_is_kept_while_it_is_fresh(endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr(oauth.time, "monotonic", lambda: now)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def test_made_up_clock_keeps_each_users_order_and_mixes_users(small_ml_1m):
     assert [event.item_id for event in events if event.user_id == "1"] == ["2", "1"]
     assert [event.item_id for event in events if event.user_id == "2"] == ["1", "2"]
     assert sorted(event.user_id for event in events[:2]) == ["1", "2"]
+
+
+def test_made_up_gaps_do_not_tell_how_many_ratings_are_to_come(small_ml_1m):
+    lengths = {"1": 5, "2": 40}
+    rows = [f"{user},1,3,{position}" for user, length in lengths.items() for position in range(length)]
+    text = "user_id,movie_id,rating,pos\n" + "\n".join(rows) + "\n"
+    (small_ml_1m / "ratings_chronological.csv.gz").write_bytes(gzip.compress(text.encode()))
+    times_us = {user: [] for user in lengths}
+    for event in load("ml-1m", small_ml_1m).interactions:
+        times_us[event.user_id].append(event.occurred_at_us)
+    assert {b - a for each in times_us.values() for a, b in pairwise(each)} == {6 * 3_600_000_000}
+    fifths = [(each[len(each) * 4 // 5 - 1], each[len(each) * 4 // 5]) for each in times_us.values()]
+    assert max(fourth for fourth, _ in fifths) < min(last for _, last in fifths), "one moment cuts all alike"
 
 
 def test_attributes_of_films_and_people(small_ml_1m):

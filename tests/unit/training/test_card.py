@@ -58,7 +58,8 @@ def test_few_cases_and_unseen_targets_are_called_limits(tmp_path: Path) -> None:
 
 def test_a_log_too_short_to_validate_has_a_card_too(tmp_path: Path) -> None:
     text = write(tmp_path, manifest(1), cases(0)).read_text()
-    assert "Nothing could be validated" in text
+    assert "Nothing was kept back to validate by" in text
+    assert "chose the best epoch" not in text
     assert "(loss.png)" in text
     assert "recall" not in text
 
