@@ -46,6 +46,7 @@ class Plan:
     items: int = 100
     mean_gap_seconds: float = 2.5
     only: str = ""
+    dtype: str = "float32"  # of the workers
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Outcome:
 
 def run(plan: Plan, folder: Path, say: Say = print) -> Outcome:
     """Start everything, break it for a while, let it recover, and compare. Workers' logs go to `folder`."""
-    with cluster(folder, plan.workers) as made:
+    with cluster(folder, plan.workers, dtype=plan.dtype) as made:
         eventually(lambda: one(made.direct, FLOOR_IS_KNOWN))
         say(f"servers: {made.source}; {plan.workers} workers; seed {plan.seed}")
         outcome = Outcome(plan.seed, made.source)
@@ -116,7 +117,7 @@ def main() -> int:
     folder.mkdir(parents=True)
     plan = Plan(
         options.seed, 60 * options.minutes, options.workers, options.rate, options.users, options.items,
-        options.gap, options.only,
+        options.gap, options.only, options.dtype,
     )  # fmt: skip
     try:
         outcome = run(plan, folder, say=lambda text: print(text, flush=True))
@@ -138,6 +139,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=100)
     parser.add_argument("--gap", type=float, default=2.5, help="mean seconds between faults")
     parser.add_argument("--only", default="", help='kinds of faults, such as "postgres" or "killed"')
+    parser.add_argument("--dtype", default="float32", help="bfloat16: vectors are compared by their cosine")
     parser.add_argument("--json", default="build/chaos.json")
     parser.add_argument("--logs", default="build/chaos")
     return parser.parse_args()

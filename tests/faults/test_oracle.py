@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,9 @@ from faults.healthy_run import Healthy, changed_point, changed_tables, run
 from faults.in_postgres import compare_postgres
 from faults.in_qdrant import compare_qdrant
 from faults.life import Description, Event, Life, Undetermined
-from faults.oracle import what_must_be
+from faults.oracle import differences, what_must_be
 from kindred.composition import opened
+from kindred.settings import Settings
 from running import prepare, privileged, producing, running
 from servers.namespace import fresh_namespace
 
@@ -34,6 +36,19 @@ def healthy(
 
 def test_a_healthy_run_is_equal(healthy: Healthy) -> None:
     assert healthy.differences() == []
+
+
+def test_so_is_one_in_the_serving_dtype(settings: Settings, tmp_path: Path) -> None:
+    """As exactly but for the vectors, which are nearly parallel to those of full precision."""
+    worker = settings.worker.model_copy(update={"dtype": "bfloat16"})
+    settings = prepare(settings.model_copy(update={"worker": worker}), tmp_path)
+    with running(settings), producing(settings) as produce:
+        barriers = run(settings, produce)
+    assert differences(privileged(settings), barriers) == []
+    full = settings.model_copy(update={"worker": settings.worker.model_copy(update={"dtype": "float32"})})
+    lines = differences(privileged(full), barriers)
+    assert all("vector" in line for line in lines)
+    assert lines, "the workers served in full precision"
 
 
 def test_it_names_each_thing_that_is_wrong_in_postgres(healthy: Healthy) -> None:

@@ -66,6 +66,22 @@ def test_poison_pauses_its_own_partition_alone(settings: Settings, tmp_path: Pat
         )
 
 
+def test_half_poison_is_set_aside_as_dead_letters_and_nothing_waits(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Only more than half says that the partition itself is broken."""
+    settings, events = prepare(settings, tmp_path), many(POISON, users=10)
+    with producing(settings) as produce:
+        for event in events:
+            produce.raw("interactions", "u", json.dumps(event).encode(), 1)
+            produce.raw("interactions", "u", b"not json", 1)
+        produce.interactions([interaction("other", "3", 1)])
+    with running(settings):
+        eventually(lambda: sum(committed(settings).values()) == 2 * POISON + 1)
+        assert is_ready(settings)
+    assert (one(settings, LOGGED), one(settings, LETTERS)) == (POISON + 1, POISON)
+
+
 def test_a_paused_partition_is_judged_anew_wherever_it_goes(settings: Settings, tmp_path: Path) -> None:
     settings = prepare(settings, tmp_path)
     second, paused = beside(settings), f"{settings.topic('interactions')}[2]"
