@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from chain import NO_EVENT, Chain, chain, kindred
+from histories import FILM_SHOP, migrated_database
 from kindred.composition import contract
 from kindred.errors import Misconfigured, Outage
-from kindred.events.schema import Contract
+from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
+from kindred.history import letters, named_letters
 from kindred.history.letters import Filter
 from kindred.history.store import HistoryStore
 from kindred.operations.replay import FOREIGN_TOPIC, Replay
@@ -136,11 +138,25 @@ def test_a_letter_whose_event_arrived_otherwise_counts_once(here: Chain) -> None
     assert here.point("ann").payload["history_length"] == 1  # type: ignore[union-attr]
 
 
+def test_large_letters_are_read_few_at_a_time(postgres_url: str) -> None:
+    """Memory is bounded by what a slice may hold, or by one letter."""
+    sizes = [1, 6_000_000, 6_000_000, 6_000_000, 17_000_000, 1, 1]
+    found = [
+        DeadLetter(Record("interactions", 0, offset, 0, None, b"x" * size), Reason.NOT_JSON, "")
+        for offset, size in enumerate(sizes)
+    ]
+    with migrated_database(postgres_url) as database:
+        HistoryStore(database, FILM_SHOP).apply(Decoded(dead_letters=found))
+        slices = [[each.record.offset for each in slice_] for slice_ in letters.slices(database, Filter())]
+        assert slices == [[0, 1, 2], [3], [4], [5, 6]]
+        assert named_letters.count(database, "nobody", "items") == 0
+
+
 def test_an_interrupted_replay_loses_and_doubles_nothing(
     here: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here.sync(*(unknown(here, "ann", number) for number in range(6)))
-    monkeypatch.setattr("kindred.operations.replay.SLICE_LETTERS", 2)
+    monkeypatch.setattr("kindred.history.letters.SLICE_LETTERS", 2)
     apply, calls = HistoryStore.apply, iter(range(100))
 
     def second_fails(*arguments: Any, **named: Any) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,11 +55,12 @@ def list_letters(
 
     wanted = _filter(reason, topic, older_than, newer_than)
     with _servers() as servers:
-        found = letters.find(servers.database, wanted, limit=limit)
+        matching = chain.from_iterable(letters.slices(servers.database, wanted))
+        rows = [(as_json_row if as_json else as_table_row)(each) for each in islice(matching, limit)]
         total = sum(letters.count(servers.database, wanted).values())
     if as_json:
-        return print_json({"total": total, "letters": [as_json_row(letter) for letter in found]})
-    return print_rows(f"{len(found)} of {total} dead letters", [as_table_row(letter) for letter in found])
+        return print_json({"total": total, "letters": rows})
+    return print_rows(f"{len(rows)} of {total} dead letters", rows)
 
 
 def show(letter: Annotated[int, typer.Argument(help="The letter's id.")], as_json: AsJson = False) -> None:

@@ -11,6 +11,8 @@ from kindred.events.schema import Record
 from kindred.history.affected import LettersTaken
 from kindred.history.connection import Connection, Database
 
+SLICE_LETTERS = 500
+SLICE_BYTES = 16_000_000  # of keys and values together, or one letter; each may have a megabyte
 COLUMNS = """
 id, topic, partition, record_offset, (extract(epoch FROM record_at) * 1e3)::bigint, key, value,
 reason, detail, created_at
@@ -22,7 +24,18 @@ AND (%(topic)s::text IS NULL OR topic = %(topic)s)
 AND (%(older_than)s::interval IS NULL OR created_at < now() - %(older_than)s::interval)
 AND (%(newer_than)s::interval IS NULL OR created_at >= now() - %(newer_than)s::interval)
 """
-SLICE = f"SELECT {COLUMNS} FROM dead_letter WHERE {MATCHING} ORDER BY id LIMIT %(limit)s"
+# Ids of the first of some `letters` (id, key, value). A length is known without reading the value.
+WITHIN_BYTES = f"""
+SELECT id FROM (
+    SELECT id, row_number() OVER up_to AS place,
+           sum(octet_length(coalesce(key, '')) + octet_length(coalesce(value, ''))) OVER up_to AS bytes
+    FROM letters WINDOW up_to AS (ORDER BY id)) AS sized
+WHERE place = 1 OR bytes <= {SLICE_BYTES}
+"""
+SLICE = f"""
+WITH letters AS (SELECT id, key, value FROM dead_letter WHERE {MATCHING} ORDER BY id LIMIT %(limit)s)
+SELECT {COLUMNS} FROM dead_letter WHERE id IN ({WITHIN_BYTES}) ORDER BY id
+"""
 ONE = f"SELECT {COLUMNS} FROM dead_letter WHERE id = %s"
 COUNT = f"SELECT topic, reason, count(*) FROM dead_letter WHERE {MATCHING} GROUP BY 1, 2 ORDER BY 1, 2"
 # By record, as whoever keeps letters does (locks.py).
@@ -71,16 +84,15 @@ class Filter:
         return self == Filter()
 
 
-def find(database: Database, wanted: Filter, *, after: int = 0, limit: int) -> list[Letter]:
-    """The next letters by id."""
-    with database.transaction() as connection:
-        return [_letter(row) for row in connection.execute(SLICE, wanted.parameters(after, limit))]
-
-
-def slices(database: Database, wanted: Filter, slice_letters: int) -> Iterator[list[Letter]]:
-    """All letters that match, a slice at a time; those deleted meanwhile are left out."""
+def slices(database: Database, wanted: Filter) -> Iterator[list[Letter]]:
+    """All letters that match, oldest first, a slice at a time; those deleted meanwhile are left out."""
     after = 0
-    while found := find(database, wanted, after=after, limit=slice_letters):
+    while True:
+        with database.transaction() as connection:
+            rows = connection.execute(SLICE, wanted.parameters(after, SLICE_LETTERS)).fetchall()
+        if not rows:
+            return
+        found = [_letter(row) for row in rows]
         yield found
         after = found[-1].id
 

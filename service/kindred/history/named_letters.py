@@ -15,8 +15,6 @@ from kindred.events.naming import ESCAPE, names_user, spellings, value_names_use
 from kindred.history import columns, letters
 from kindred.history.connection import Connection, Database
 
-SLICE_LETTERS = 500  # of up to a megabyte each; Postgres reads them once for each spelling
-
 REQUEST = """
 INSERT INTO letter_search (user_id)
 SELECT user_id FROM unnest(%(user_ids)s::text[]) AS e (user_id) ORDER BY user_id COLLATE "C"
@@ -38,8 +36,9 @@ DELETE FROM letter_search WHERE user_id IN (
     ORDER BY s.user_id FOR UPDATE OF s)
 """
 FIRST_SINCE = "SELECT min(id) - 1 FROM dead_letter WHERE created_at >= %s"
-END_OF_SLICE = """
-SELECT max(id) FROM (SELECT id FROM dead_letter WHERE id > %s ORDER BY id LIMIT %s) slice
+END_OF_SLICE = f"""
+WITH letters AS (SELECT id, key, value FROM dead_letter WHERE id > %s ORDER BY id LIMIT %s)
+SELECT max(id) FROM ({letters.WITHIN_BYTES}) AS slice
 """
 CANDIDATES = """
 SELECT id, topic, key, value, record_at FROM dead_letter
@@ -138,7 +137,7 @@ def _before(database: Database, kept_since: datetime | None) -> int:
 
 def _end_of_slice(database: Database, after: int) -> int | None:
     with database.transaction() as connection:
-        row = connection.execute(END_OF_SLICE, [after, SLICE_LETTERS]).fetchone()
+        row = connection.execute(END_OF_SLICE, [after, letters.SLICE_LETTERS]).fetchone()
     return None if row is None else row[0]
 
 

@@ -20,7 +20,6 @@ from kindred.history.connection import Database
 from kindred.history.letters import Filter, Letter
 from kindred.history.store import HistoryStore, LettersTaken, Origin, RetentionFloorRaised
 
-SLICE_LETTERS = 500
 FOREIGN_TOPIC = "not a topic of this deployment"
 
 
@@ -43,7 +42,7 @@ class Replay:
     def preview(self, wanted: Filter) -> Replayed:
         """What would become of them, as far as decode can tell."""
         found = Replayed()
-        for slice_ in letters.slices(self._database, wanted, SLICE_LETTERS):
+        for slice_ in letters.slices(self._database, wanted):
             found.events += len(self._readable(slice_, found.still_bad))
         return found
 
@@ -51,7 +50,7 @@ class Replay:
         """Replay all letters that match, oldest first."""
         self._history.load_catalogue()
         done = Replayed()
-        for slice_ in letters.slices(self._database, wanted, SLICE_LETTERS):
+        for slice_ in letters.slices(self._database, wanted):
             self._replay(self._readable(slice_, done.still_bad), done)
         return done
 
