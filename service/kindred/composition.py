@@ -98,7 +98,7 @@ def history_store(servers: Servers) -> HistoryStore:
 def breaker(settings: Settings) -> Breaker:
     """One for a worker."""
     worker = settings.worker
-    return Breaker(max_share=worker.breaker_max_share, min_records=worker.breaker_min_records)
+    return Breaker(worker.breaker_window_records, worker.breaker_max_share, worker.breaker_min_records)
 
 
 def syncer(servers: Servers, history: HistoryStore, fleet: Fleet, breaker_: Breaker | None = None) -> Syncer:

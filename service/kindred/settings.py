@@ -41,6 +41,7 @@ class WorkerSettings(Group):
     max_skew_seconds: float = 300.0
     breaker_max_share: float = Field(0.5, description="Poison above this share pauses a partition.")
     breaker_min_records: int = Field(100, description="But not before so many records were seen.")
+    breaker_window_records: int = Field(1_000, description="How many of a partition's newest records count.")
     http_host: str = "0.0.0.0"
     http_port: int = 8080
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -98,7 +98,9 @@ def train(
             min=0.01,
         ),
     ] = None,
-    dimension: Annotated[int, typer.Option(help="Of the vectors, d.", min=8, max=1024)] = 64,
+    dimension: Annotated[
+        int, typer.Option(help="Of the vectors, d; beyond 64 the towers widen with it.", min=8, max=1024)
+    ] = 64,
     max_length: Annotated[int, typer.Option(help="Newest interactions that are read, L.", min=1)] = 50,
     validation_by: Annotated[
         Literal["time", "last_target"], typer.Option(help="The newest share, or each user's newest event.")
@@ -146,7 +148,8 @@ def train(
             batch_tokens=batch_tokens, half_life_days=half_life_days, validation_share=validation_share,
             weight_decay=weight_decay, negative_weight=negative_weight, sampled_items=sampled_items,
             towers=TowerOptions(
-                dimension=dimension, max_length=max_length, dropout=dropout, id_dropout=id_dropout
+                dimension=dimension, width=max(64, dimension), feed_forward=max(64, dimension),
+                max_length=max_length, dropout=dropout, id_dropout=id_dropout,
             ),
         )  # fmt: skip
         if align_to:

@@ -1,4 +1,4 @@
-"""How a training run shows itself: a bar on a terminal, a line an epoch in a log."""
+"""How a training run shows itself: a line an epoch, and a bar below them on a terminal."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[tuple
 
         def show(epoch: Epoch) -> None:
             progress.update(task, completed=min(epoch.share, 1.0), epoch=described(epoch))
-            if log_epochs and not console.is_terminal:
-                console.print(f"{described(epoch)}  {epoch.seconds:.0f} s", highlight=False)
+            if log_epochs:
+                progress.console.print(f"{described(epoch)}  {epoch.seconds:.0f} s", highlight=False)
 
         def move(share: float) -> None:
             progress.update(task, completed=min(share, 1.0))
@@ -37,5 +37,8 @@ def training_bar(console: Console, *, log_epochs: bool = True) -> Iterator[tuple
 
 
 def described(epoch: Epoch) -> str:
-    """Epoch, loss and validation metric in one short line."""
-    return f"epoch {epoch.epoch}  loss {epoch.loss:.3f}  NDCG@10 {epoch.ndcg_at_10:.4f}"
+    """Epoch, loss and validation metrics in one short line."""
+    return (
+        f"epoch {epoch.epoch}  loss {epoch.loss:.3f}  HR@10 {epoch.hr_at_10:.4f}  NDCG@10 "
+        f"{epoch.ndcg_at_10:.4f}"
+    )

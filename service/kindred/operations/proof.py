@@ -14,7 +14,8 @@ from kindred.vectors.points import Point
 OUT_OF_REACH = {
     "kafka": "records in the topics, until their retention or compaction removes them",
     "backups": "dumps and snapshots of Postgres, Kafka and Qdrant, and Postgres' archived WAL",
-    "training files": "files of events that `kindred train --from` reads",
+    "training files": "files of events that `kindred train --from` reads, and the copy of the log in "
+    "CHECKPOINT.training, for as long as a training can be resumed",
     "exports": "whatever other systems have copied from the tables or the collections",
 }
 REMEMBERS_IDS = "the model reads a hash of the user id: it keeps what it learned until it is trained anew"
