@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from kindred.memory import native_bytes
+
 REGISTRY = CollectorRegistry()
 
 INTERACTIONS = Counter(
@@ -63,11 +65,17 @@ PAUSED_PARTITIONS = Gauge(
 )
 LIVE_BLOCKS = Gauge(
     "kindred_live_blocks",
-    "Blocks of memory that Python holds. What leaks raises the lowest of them; resident memory alone does "
-    "not tell, for allocators keep what the largest backlog needed.",
+    "Blocks of memory that Python holds. What leaks raises the lowest of them, or of the native bytes; "
+    "resident memory alone does not tell, for allocators keep what the largest backlog needed.",
     registry=REGISTRY,
 )
 LIVE_BLOCKS.set_function(sys.getallocatedblocks)
+NATIVE_BYTES = Gauge(
+    "kindred_native_bytes",
+    "Bytes in use outside Python's own objects: tensors, buffers of the clients.",
+    registry=REGISTRY,
+)
+NATIVE_BYTES.set_function(native_bytes)
 ProcessCollector(registry=REGISTRY)  # process_resident_memory_bytes, process_open_fds, …
 PENDING = Gauge("kindred_pending_syncs", "Rows of pending_sync.", registry=REGISTRY)
 SWEEP_LAG_SECONDS = Gauge(

@@ -133,7 +133,6 @@ def main() -> None:
     log = build_log(dataset.in_time_order())
     base = TrainingOptions(
         epochs=10_000, patience=10_000, max_minutes=options.minutes, seed=options.seed,
-        batch_tokens=options.batch, weight_decay=options.weight_decay,
         towers=TowerOptions(max_length=options.max_length),
     )  # fmt: skip
     experiment = {"losses": losses, "roles": roles, "user-ids": user_ids}[options.experiment]
@@ -151,8 +150,6 @@ def _options() -> argparse.Namespace:
         "--data", type=Path, required=True, help="folder named as its data set: ml-1m, ml-100k, deskdrop"
     )
     parser.add_argument("--minutes", type=float, default=3.0, help="of CPU, each row")
-    parser.add_argument("--batch", type=int, default=4096, help="tokens a step")
-    parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--max-length", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

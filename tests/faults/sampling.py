@@ -29,7 +29,8 @@ FROM pg_stat_user_tables WHERE schemaname = current_schema() GROUP BY 1
 class Sample:
     """`lag`: records that the broker has and Postgres has not. Resident memory in MB, by process id.
 
-    `blocks`: of memory that the first worker's Python holds; 0 where it did not say.
+    In use by the first worker: `blocks` of memory by Python's objects, and `native_mb` by everything else;
+    0 where it did not say.
     """
 
     at_seconds: float
@@ -39,6 +40,7 @@ class Sample:
     pending: int
     memory_mb: dict[int, float]
     blocks: float
+    native_mb: float
     table_mb: dict[str, float]
 
 
@@ -69,7 +71,8 @@ class Sampler:
             table_mb = {name: float(mb) for name, mb in connection.execute(TABLES)}
         return Sample(
             time.monotonic() - self._began, self.phase, self._traffic.sent, max(0, arrived - (read or 0)),
-            pending, self._memory_mb(), self._blocks(), table_mb,
+            pending, self._memory_mb(), self._told("kindred_live_blocks"),
+            self._told("kindred_native_bytes") / 1e6, table_mb,
         )  # fmt: skip
 
     def _memory_mb(self) -> dict[int, float]:
@@ -80,9 +83,9 @@ class Sampler:
                     found[pid] = psutil.Process(pid).memory_info().rss / 1e6
         return found
 
-    def _blocks(self) -> float:
+    def _told(self, name: str) -> float:
         with suppress(httpx.TransportError):  # frozen
-            return metric(self._made.workers[0].settings, "kindred_live_blocks")
+            return metric(self._made.workers[0].settings, name)
         return 0.0
 
     def _run(self) -> None:
@@ -95,9 +98,3 @@ def of_process(samples: list[Sample], pid: int) -> tuple[list[float], list[float
     """Times and memory of one process."""
     known: list[Any] = [(each.at_seconds, each.memory_mb[pid]) for each in samples if pid in each.memory_mb]
     return [at for at, _ in known], [mb for _, mb in known]
-
-
-def blocks(samples: list[Sample]) -> tuple[list[float], list[float]]:
-    """Times and blocks, where they are known."""
-    known = [(each.at_seconds, each.blocks) for each in samples if each.blocks]
-    return [at for at, _ in known], [number for _, number in known]

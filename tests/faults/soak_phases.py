@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 from faults.breaking import Breaking, Say
 from faults.cluster import Cluster
 from faults.judging import judged
-from faults.sampling import Sample, Sampler, blocks, of_process
+from faults.oracle import settled
+from faults.sampling import Sample, Sampler, of_process
 from faults.schedule import Fault, Kind, schedule
 from faults.traffic import Traffic
-from faults.trend import Trend, lows, trend
+from faults.trend import Trend, trend
 
 DESCRIPTIONS = 2  # of every item, and
 GREETINGS = 3  # events of every user before the highest rate is measured
 CALIBRATION_ROUNDS = 6  # memory settles meanwhile: allocators keep what the largest backlog needed
 CALIBRATION_EVENTS = 40_000  # a round
 DRAIN_SECONDS = 1_800.0
-BLOCKS_SECONDS = 60.0  # in which a batch's own objects have gone at least once
+SETTLE_SECONDS = 900.0  # a sweep that reaches nearly every user is worked off at the pace of embedding
+REST_LOOKS = 20  # a second apart: the lowest of them is without what is held for a moment
+MOST_GROWTH = 0.01  # of what is in use at rest
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
 
 
@@ -39,6 +42,21 @@ class Plan:
     mean_gap_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """Blocks of memory by Python's objects, and MB by everything else, after so many records."""
+
+    sent: int
+    blocks: float
+    native_mb: float
+
+    def grew(self, before: InUse) -> bool:
+        return (
+            self.blocks > (1 + MOST_GROWTH) * before.blocks
+            or self.native_mb > (1 + MOST_GROWTH) * before.native_mb
+        )
+
+
 @dataclass(slots=True)
 class Result:
     """What was measured. Rates are records a second."""
@@ -49,7 +67,8 @@ class Result:
     events: int = 0
     faults: list[str] = field(default_factory=list)
     memory: Trend | None = None  # resident, of the first worker
-    blocks: Trend | None = None  # that its Python holds: the lowest number of each minute
+    before: InUse | None = None  # by the first worker at rest, and after the soak
+    after: InUse | None = None
     memory_at_burst_mb: tuple[float, float] = (0.0, 0.0)  # before, and the most until the backlog had gone
     highest_lag: int = 0
     burst_rate: float = 0.0  # that the producer reached
@@ -62,8 +81,12 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Nothing lost, nothing left, and memory flat."""
-        is_flat = all(each is None or each.is_within_noise for each in (self.memory, self.blocks))
+        """Nothing lost, nothing left, and at rest no more in use than before.
+
+        Resident memory is told and not judged: it is what the largest backlog so far needed, in whatever
+        pieces the C library had.
+        """
+        is_flat = self.before is None or self.after is None or not self.after.grew(self.before)
         return is_flat and not self.lag_left and not self.differing
 
 
@@ -81,12 +104,16 @@ class Soak:
     def run(self) -> None:
         self._load()
         self.result.highest_rate = self.plan.rate or self._calibrate()
+        self.result.before = self._at_rest()
         self._soak()
+        self.result.after = self._at_rest()
         self._burst()
         self.traffic.stop()
         self.result.events = self.traffic.sent - self.traffic.lost
         self.result.lag_left = self.sampler.look().lag
-        self.result.settled_after_seconds, differing = judged(self.made, self.traffic.barriers, self.say)
+        self.result.settled_after_seconds, differing = judged(
+            self.made, self.traffic.barriers, self.say, SETTLE_SECONDS
+        )
         self.result.differing += differing
 
     def _load(self) -> None:
@@ -123,9 +150,6 @@ class Soak:
         warm = samples[int(WARM_UP_SHARE * len(samples)) :]
         if len(warm) >= 3:
             self.result.memory = trend(*of_process(warm, self._first_worker))
-        at, lowest = lows(*blocks(warm), BLOCKS_SECONDS)
-        if len(at) >= 3:
-            self.result.blocks = trend(at, lowest)
 
     def _faults(self) -> list[Fault]:
         every = schedule(
@@ -153,6 +177,20 @@ class Soak:
         self.result.burst_lag = max((each.lag for each in samples), default=0)
         _, most = of_process([before, *samples], pid)
         self.result.memory_at_burst_mb = (before.memory_mb[pid], max(most))
+
+    def _at_rest(self) -> InUse:
+        """What the first worker holds when nothing is under way. Raises Unsettled."""
+        self._begin("rest")
+        settled(self.made.direct, SETTLE_SECONDS)
+        looks = []
+        for _ in range(REST_LOOKS):
+            time.sleep(1)
+            looks.append(self.sampler.look())
+        found = InUse(
+            looks[-1].sent, min(each.blocks for each in looks), min(each.native_mb for each in looks)
+        )
+        self.say(f"  {found.blocks:,.0f} blocks, {found.native_mb:.1f} MB beside them; {self._status()}")
+        return found
 
     def _begin(self, phase: str) -> None:
         self.sampler.phase = phase

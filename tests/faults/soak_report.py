@@ -23,8 +23,8 @@ def report(result: Result) -> list[str]:
 def _memory(result: Result) -> list[str]:
     before, most = result.memory_at_burst_mb
     return [
-        *_trend("memory of the first worker", "MB", result.memory),
-        *_trend("blocks that its Python holds, lowest of each minute", "blocks", result.blocks),
+        *_trend("resident memory of the first worker", "MB", result.memory),
+        *_at_rest(result),
         f"burst: records came at {result.burst_rate:,.0f}/s, the lag grew to {result.burst_lag:,} and was "
         f"gone after {result.burst_seconds:.0f} s; memory was {before:.0f} MB before, {most:.0f} MB at most",
     ]
@@ -36,6 +36,17 @@ def _trend(what: str, unit: str, found: Trend | None) -> list[str]:
     return [
         f"{what}: {found.level:,.0f} {unit}, {found.rise:+,.1f} within {60 * found.hours:.0f} minutes "
         f"(noise {found.noise:,.1f}): {'within noise' if found.is_within_noise else 'RISES'}"
+    ]
+
+
+def _at_rest(result: Result) -> list[str]:
+    before, after = result.before, result.after
+    if before is None or after is None:
+        return []
+    return [
+        f"in use at rest, before and after {after.sent - before.sent:,} records: {before.blocks:,.0f} and "
+        f"{after.blocks:,.0f} blocks of Python's, {before.native_mb:.1f} and {after.native_mb:.1f} MB beside "
+        f"them: {'GREW' if after.grew(before) else 'flat'}"
     ]
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from faults.soak import run
-from faults.soak_phases import Plan
+from faults.soak_phases import InUse, Plan
 from faults.soak_report import report
-from faults.trend import lows, trend
+from faults.trend import trend
 
 SECONDS = np.arange(0, 1_800, 5.0)
 NOISE_MB = np.random.default_rng(1).normal(0, 3, len(SECONDS))
@@ -39,11 +39,11 @@ def test_one_small_step_is_no_leak_and_a_large_one_is() -> None:
     assert not trend(SECONDS, 700 + 20.0 * later).is_within_noise
 
 
-def test_what_is_held_for_a_moment_falls_away() -> None:
-    held = 1_000.0 + 500 * (np.arange(len(SECONDS)) % 5 != 0)
-    at, lowest = lows(SECONDS, held, 60.0)
-    assert lowest == [1_000.0] * 30
-    assert len(at) == 30
+def test_what_is_in_use_at_rest_may_grow_by_a_hundredth() -> None:
+    before = InUse(1_000, blocks=1e6, native_mb=300.0)
+    assert not InUse(2_000, 1.009e6, 302.0).grew(before)
+    assert InUse(2_000, 1.011e6, 300.0).grew(before)
+    assert InUse(2_000, 1e6, 304.0).grew(before)
 
 
 @pytest.mark.slow

@@ -40,14 +40,3 @@ def trend(seconds: Sequence[float], values: Sequence[float]) -> Trend:
     error = float(np.sqrt(covariance[0, 0]) * noise)
     level = float(slope * hours[0] + offset)
     return Trend(level, float(slope), error, noise, float(hours[-1] - hours[0]))
-
-
-def lows(
-    seconds: Sequence[float], values: Sequence[float], every_seconds: float
-) -> tuple[list[float], list[float]]:
-    """The lowest value of each stretch of time, and when it was: without what was used for a moment."""
-    lowest: dict[int, tuple[float, float]] = {}
-    for at, value in zip(seconds, values, strict=True):
-        stretch = int((at - seconds[0]) / every_seconds)
-        lowest[stretch] = min(lowest.get(stretch, (value, at)), (value, at))
-    return [at for _, at in lowest.values()], [value for value, _ in lowest.values()]

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from kindred.embedding import checkpoint
 from kindred.embedding.features import UNKNOWN, Events, Windows, encode_windows, read_of
-from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.vocabulary import Attributes
 from kindred.history.window import Histories, Item
+from kindred.memory import keep_freed_buffers
 
 _FORWARD_USERS = 128  # measured: larger ones fall out of the CPU's cache, smaller ones wait on calls
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

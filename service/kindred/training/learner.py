@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from kindred.embedding.features import Events, Windows, read_of
-from kindred.embedding.memory import keep_freed_buffers
 from kindred.embedding.model import Model
 from kindred.embedding.towers import Towers
 from kindred.embedding.vocabulary import Bags, joined
+from kindred.memory import keep_freed_buffers
 from kindred.training import demand
 from kindred.training.averaging import fading
 from kindred.training.event_log import EventLog, looked_up

@@ -182,6 +182,7 @@ class _Tastes:
     def __init__(self, learned: EventLog, declaration: Declaration) -> None:
         positive = has_type(learned, declaration.positive_types)
         self._counts = np.bincount(learned.items[positive], minlength=len(learned.item_ids))
+        self._there = int((~learned.removed).sum())  # what is removed is never recommended
         # Ties share their mean place, so that a thousand unknown items aren't ordered by their number.
         places = np.sort(self._counts)
         first, last = (np.searchsorted(places, self._counts, side) for side in ("left", "right"))
@@ -193,5 +194,5 @@ class _Tastes:
         return Taste(
             float(self._counts[items].mean()),
             float(self._percentiles[items].mean()),
-            len(np.unique(items)) / len(self._counts),
+            len(np.unique(items)) / self._there,
         )

@@ -20,7 +20,7 @@ from kindred.training.intervals import Bootstrap
 from kindred.training.reports.measures import Measured, Measures
 from kindred.vectors.query import LEAST_POPULARITY
 
-WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # with the last, taste only breaks ties
 
 
 class Weighted(msgspec.Struct, frozen=True):

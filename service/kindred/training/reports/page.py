@@ -189,6 +189,8 @@ _PROTOCOL = (
     "ranked without what the user had seen, and an item with the same score as the target counts as better. "
     "Baselines learned from the same events as the model and from its validation events, too, which its "
     "weights never saw. All read the same fresh histories; only live popularity also knows what others did "
-    "later. An item is known where the model knows its id. Intervals are bootstrapped over users, and "
-    "differences are paired. With one target a case, HR@k is recall@k."
+    "later. An item is known where the model knows its id. Profiles and descriptions are the newest there "
+    "are, also where a case is older; and a user who was held out is asked from the first event on, when "
+    "neither the model nor popularity could have known what the rest of the training tells. Intervals are "
+    "bootstrapped over users, and differences are paired. With one target a case, HR@k is recall@k."
 )

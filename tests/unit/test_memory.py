@@ -1,0 +1,18 @@
+"""What is in use, as the C library tells it."""
+
+from __future__ import annotations
+
+import torch
+
+from kindred.memory import native_bytes
+
+MEGABYTES = 50
+
+
+def test_a_tensor_counts_while_it_lives() -> None:
+    before = native_bytes()
+    tensor = torch.ones(MEGABYTES * 1_000_000 // 4)
+    held = native_bytes()
+    del tensor
+    assert held - before > 0.9 * MEGABYTES * 1e6
+    assert native_bytes() - before < 0.1 * MEGABYTES * 1e6
