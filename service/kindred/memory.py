@@ -32,8 +32,9 @@ def keep_freed_buffers() -> bool:
 
 
 def native_bytes() -> float:
-    """Bytes that the C library has handed out and not got back: tensors and buffers, not Python's objects.
+    """Bytes that the C library has handed out and not got back.
 
+    Tensors, buffers, and Python's objects of more than 512 bytes; the smaller ones it keeps itself.
     NaN where it does not tell: before glibc 2.33, or another one.
     """
     try:

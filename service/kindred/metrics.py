@@ -72,7 +72,7 @@ LIVE_BLOCKS = Gauge(
 LIVE_BLOCKS.set_function(sys.getallocatedblocks)
 NATIVE_BYTES = Gauge(
     "kindred_native_bytes",
-    "Bytes in use outside Python's own objects: tensors, buffers of the clients.",
+    "Bytes that the C library has handed out: tensors, buffers, larger objects of Python.",
     registry=REGISTRY,
 )
 NATIVE_BYTES.set_function(native_bytes)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -40,8 +40,10 @@ class WorkerSettings(Group):
     max_batch_age_seconds: float = 300.0
     max_skew_seconds: float = 300.0
     breaker_max_share: float = Field(0.5, description="Poison above this share pauses a partition.")
-    breaker_min_records: int = Field(100, description="But not before so many records were seen.")
-    breaker_window_records: int = Field(1_000, description="How many of a partition's newest records count.")
+    breaker_min_records: int = Field(100, ge=1, description="But not before so many records were seen.")
+    breaker_window_records: int = Field(
+        1_000, description="How many of a partition's newest records count; no fewer than that."
+    )
     http_host: str = "0.0.0.0"
     http_port: int = 8080
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -52,6 +54,14 @@ class WorkerSettings(Group):
     reopen_on_interaction: bool = Field(
         False, description="For deployments without profiles: see docs/events.md."
     )
+
+    @model_validator(mode="after")
+    def _window_holds_enough(self) -> WorkerSettings:
+        if self.breaker_window_records < self.breaker_min_records:
+            raise ValueError(
+                "breaker_window_records is less than breaker_min_records: nothing would ever pause"
+            )
+        return self
 
 
 class Settings(BaseSettings):

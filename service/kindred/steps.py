@@ -91,7 +91,9 @@ class WorkerSteps:
 
     def _begin(self, batch: Batch) -> Applied:
         if unread := self._parts.lineage.check_claims(batch.claims):
-            self._parts.source.gaps.skip(unread, {each: batch.claims[each].start for each in unread})
+            starts = {each: batch.claims[each].start for each in unread}
+            self._parts.source.gaps.skip(unread, starts)
+            self._parts.lineage.accept(starts)
         self._parts.breaker.begin(batch.claims, trips.accepted(self._parts.database))
         return NOTHING
 

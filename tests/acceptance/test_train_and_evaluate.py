@@ -92,11 +92,10 @@ def test_each_loss_can_be_chosen(tmp_path: Path, loss: str) -> None:
 
 
 def test_wider_vectors_come_from_wider_towers(tmp_path: Path) -> None:
-    kindred(
-        "train", "--generated", "--shop-events", 1_000, "--epochs", 1, "--dimension", 96, "-o", tmp_path / "m"
-    )
+    small = ("--shop-events", 1_000, "--epochs", 1, "--dimension", 95)
+    kindred("train", "--generated", *small, "--output", tmp_path / "m")
     manifest = read_manifest(tmp_path / "m")
-    assert (manifest.dimension, manifest.towers.width, manifest.towers.feed_forward) == (96, 96, 96)
+    assert (manifest.dimension, manifest.towers.width, manifest.towers.feed_forward) == (95, 96, 96)
 
 
 def test_regularisation_and_negatives_can_be_chosen(tmp_path: Path) -> None:

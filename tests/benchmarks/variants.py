@@ -73,10 +73,10 @@ def losses(
 def roles(
     log: EventLog, declared: Declaration, base: TrainingOptions
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every event wanted, against roles, on what was liked and disliked in the newest tenth."""
+    """Every event wanted, against roles, on what was liked and disliked in the newest fifth."""
     films = "rated_5" in declared.events
     with_roles = msgspec.structs.replace(declared, events=LIKED_FILMS if films else LIKED_ARTICLES)
-    boundary_us = log.time_at(0.9)
+    boundary_us = log.time_at(0.8)
     training = log.before(boundary_us)
     late = new_to_user(log, with_roles) & (log.times_us >= boundary_us)
     disliked = np.flatnonzero(late & has_type(log, with_roles.negative_types))

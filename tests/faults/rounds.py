@@ -33,8 +33,11 @@ class Rounds:
         self._barrier: Barrier | None = None
         self._next_at = 0.0
 
-    def go_on(self, now: float, send: Send, ends: Mapping[Partition, int]) -> None:
-        """The next step, if it is time; `ends`: the next offset of each partition, as far as is known."""
+    def go_on(self, now: float, send: Send, ends: Mapping[Partition, int], begins: bool = True) -> None:
+        """The next step, if it is time; `ends`: the next offset of each partition, as far as is known.
+
+        A round that is under way ends; without `begins` no other follows.
+        """
         if now < self._next_at:
             return
         self._next_at = now + LOOK_SECONDS
@@ -43,6 +46,8 @@ class Rounds:
         elif self._under_way:
             self._await_arrival(ends)
         elif self._barrier is None:
+            if not begins:
+                return
             self._to_send = self._workload.erasures(USERS_A_ROUND)
         elif self._is_in_postgres(self._barrier):
             self.barriers.append(self._barrier)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from faults.breaking import Breaking, Say
 from faults.cluster import Cluster
 from faults.judging import judged
-from faults.oracle import settled
+from faults.oracle import Unsettled, settled
 from faults.sampling import Sample, Sampler, of_process
 from faults.schedule import Fault, Kind, schedule
 from faults.traffic import Traffic
@@ -103,7 +104,8 @@ class Soak:
 
     def run(self) -> None:
         self._load()
-        self.result.highest_rate = self.plan.rate or self._calibrate()
+        measured = self._calibrate()  # also where the rate is given: memory settles in it
+        self.result.highest_rate = self.plan.rate or measured
         self.result.before = self._at_rest()
         self._soak()
         self.result.after = self._at_rest()
@@ -178,19 +180,30 @@ class Soak:
         _, most = of_process([before, *samples], pid)
         self.result.memory_at_burst_mb = (before.memory_mb[pid], max(most))
 
-    def _at_rest(self) -> InUse:
-        """What the first worker holds when nothing is under way. Raises Unsettled."""
+    def _at_rest(self) -> InUse | None:
+        """What the first worker holds when nothing is under way; None where it does not tell."""
         self._begin("rest")
-        settled(self.made.direct, SETTLE_SECONDS)
-        looks = []
-        for _ in range(REST_LOOKS):
-            time.sleep(1)
-            looks.append(self.sampler.look())
+        self.traffic.is_resting = True
+        try:
+            settled(self.made.direct, SETTLE_SECONDS)
+            looks = [each for each in self._looks() if each.blocks and each.native_mb > 0]
+        except Unsettled as error:
+            self.result.differing.append(f"at rest: {error}")
+            return None
+        finally:
+            self.traffic.is_resting = False
+        if not looks:
+            return None
         found = InUse(
             looks[-1].sent, min(each.blocks for each in looks), min(each.native_mb for each in looks)
         )
         self.say(f"  {found.blocks:,.0f} blocks, {found.native_mb:.1f} MB beside them; {self._status()}")
         return found
+
+    def _looks(self) -> Iterator[Sample]:
+        for _ in range(REST_LOOKS):
+            time.sleep(1)
+            yield self.sampler.look()
 
     def _begin(self, phase: str) -> None:
         self.sampler.phase = phase

@@ -42,7 +42,7 @@ def _trend(what: str, unit: str, found: Trend | None) -> list[str]:
 def _at_rest(result: Result) -> list[str]:
     before, after = result.before, result.after
     if before is None or after is None:
-        return []
+        return ["in use at rest: not judged, for the worker does not tell"]
     return [
         f"in use at rest, before and after {after.sent - before.sent:,} records: {before.blocks:,.0f} and "
         f"{after.blocks:,.0f} blocks of Python's, {before.native_mb:.1f} and {after.native_mb:.1f} MB beside "

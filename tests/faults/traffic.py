@@ -31,6 +31,7 @@ class Traffic:
     def __init__(self, direct: Settings, workload: Workload, rate: float) -> None:
         self.rate = rate
         self.sent = 0
+        self.is_resting = False  # no round of erasures begins
         self.lost = 0  # given up by the client: the broker never had them
         self.failure: BaseException | None = None
         self._direct = direct
@@ -122,7 +123,9 @@ class Traffic:
             while self._waiting and self._send(producer, self._waiting[0]) is not None:
                 self._waiting.popleft()
             with self._made:
-                self._rounds.go_on(now, lambda sent: self._send(producer, sent), self._ends)
+                self._rounds.go_on(
+                    now, lambda sent: self._send(producer, sent), self._ends, begins=not self.is_resting
+                )
         if self._flush_seconds:
             producer.flush(timeout=self._flush_seconds)
 

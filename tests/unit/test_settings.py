@@ -85,6 +85,12 @@ def test_addresses_of_kafka_that_are_none(monkeypatch: pytest.MonkeyPatch, serve
     assert "s3cret" not in str(refused.value)
 
 
+def test_a_breaker_that_could_never_trip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KINDRED_WORKER__BREAKER_WINDOW_RECORDS", "99")
+    with pytest.raises(Misconfigured, match="nothing would ever pause"):
+        load_settings()
+
+
 def test_kafkas_hosts() -> None:
     kafka = KafkaSettings(bootstrap_servers="one:1, [::1]:2,three")
     assert kafka.bootstrap == ["one:1", "[::1]:2", "three"]

@@ -142,14 +142,15 @@ def train(
     else:
         source = Source(place, generated, shop_events, shop_seed, dataset, data_dir)
         held_out = HeldOut(holdout, hold_out_last, hold_out_users, hold_out_items, seed)
+        width = max(64, dimension + dimension % 2)  # even: rotary positions turn pairs
         options = TrainingOptions(
             max_minutes=max_minutes, epochs=epochs, patience=patience, learning_rate=learning_rate, loss=loss,
             validation_by="last_target" if hold_out_last else validation_by, seed=seed, threads=threads,
             batch_tokens=batch_tokens, half_life_days=half_life_days, validation_share=validation_share,
             weight_decay=weight_decay, negative_weight=negative_weight, sampled_items=sampled_items,
             towers=TowerOptions(
-                dimension=dimension, width=max(64, dimension), feed_forward=max(64, dimension),
-                max_length=max_length, dropout=dropout, id_dropout=id_dropout,
+                dimension=dimension, width=width, feed_forward=width, max_length=max_length,
+                dropout=dropout, id_dropout=id_dropout,
             ),
         )  # fmt: skip
         if align_to:

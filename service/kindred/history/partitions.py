@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from kindred.history import locks
 from kindred.history.connection import Connection, Database
 
 MONTHS_AHEAD = 3
-DELETED_ROWS_AT_ONCE = 10_000
-MOST_SLICES = 100  # in one go; the rest the next time
+DELETED_ROWS_AT_ONCE = 2_000  # letters of up to a megabyte among them
+MOST_SECONDS = 5.0  # in one go: others wait for the same thread; the rest the next time
 
 # The floor rises before anything is dropped: an event older than it is refused from then on, so a
 # dropped partition can't make it count twice (rule 22). It never falls. The exclusive lock waits for the
@@ -58,14 +59,13 @@ def expire_dead_letters(database: Database, retention_days: int) -> int:
 
 
 def _delete_slices(database: Database, statement: str, parameters: list[int]) -> int:
-    deleted = 0
-    for _ in range(MOST_SLICES):
+    deleted, began_at = 0, time.monotonic()
+    while True:
         with database.transaction() as connection:
             slice_ = connection.execute(statement, parameters).rowcount
         deleted += slice_
-        if slice_ < DELETED_ROWS_AT_ONCE:
-            break
-    return deleted
+        if slice_ < DELETED_ROWS_AT_ONCE or time.monotonic() - began_at > MOST_SECONDS:
+            return deleted
 
 
 def _make(connection: Connection, month: datetime) -> bool:

@@ -19,7 +19,7 @@ from kindred.local.files import read_rows
 
 SECOND_US = 1_000_000
 _ONE_M_GAP_US = 6 * 3_600 * SECOND_US
-_ONE_M_PIVOT_US = 1_000_000_000 * SECOND_US  # September 2001, when the longest history has gone on for a year
+_ONE_M_PIVOT_US = 1_000_000_000 * SECOND_US  # September 2001; the longest history begins 15 months before
 _ONE_M_PIVOT_SHARE = 0.8
 
 _DECLARATION = Declaration(
@@ -73,8 +73,9 @@ def load_ml_1m(directory: Path) -> Dataset:
 
     The file has no clock, so one is made. Everybody rates a film every six hours: were the time between two
     ratings to depend on how many there are, a tower that reads gaps would know how many are yet to come. At
-    one moment everybody has given four fifths of their own ratings, so that a log that is cut there cuts
-    no history short, and knows every user. A shift, different for each user, keeps them from moving in step.
+    one moment everybody has given four fifths of their own ratings, so that a log that is cut there knows
+    every user; after a later one, only those who rate much go on. A shift, different for each user, keeps
+    them from moving in step.
     """
     rows = list(
         read_rows(

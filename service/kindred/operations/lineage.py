@@ -55,6 +55,10 @@ class Lineage:
             if not claim.committed and each not in anew and 0 < held.get(each, 0) < claim.start
         }
 
+    def accept(self, starts: Mapping[Partition, int]) -> None:
+        """Take the records before these offsets as read: they are gone, and somebody has said to go on."""
+        offsets.accept(self._database, starts)
+
 
 def check_offsets(held: Mapping[Partition, int], committed: Mapping[Partition, int]) -> None:
     """Raises LostHistory where Postgres holds less than the group has committed."""

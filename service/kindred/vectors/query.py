@@ -24,7 +24,8 @@ _USER_PAYLOAD = models.PayloadSelectorExclude(exclude=["seen_items"])
 
 
 # Taste and demand: added to the score is `weight * ln(popularity + LEAST_POPULARITY)`.
-LEAST_POPULARITY = 1e-8  # small enough that what is in demand for minutes is told apart for days
+# So small that what was taken 26 half-lives ago still differs from what never was, which gets weight * -18.4.
+LEAST_POPULARITY = 1e-8
 _FEWEST_CANDIDATES = 200  # of each kind: the nearest items, and the most popular ones
 
 

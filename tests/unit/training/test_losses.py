@@ -116,7 +116,8 @@ def test_random_triplets_take_the_samples_in_turn() -> None:
 
 
 def test_what_is_repelled_costs_its_own_probability() -> None:
-    users, items, unwanted = inputs(rows=40)
+    *leaves, unwanted = inputs(rows=600)  # more than a chunk
+    users, items = (leaf.detach().double().requires_grad_() for leaf in leaves)
 
     def of_row(user: Tensor, item: int) -> Tensor:
         return -torch.log1p(-(items @ user).softmax(0)[item])
