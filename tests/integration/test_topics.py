@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from kindred.errors import Outage
-from kindred.events.topics import create_topics, delete_topics, list_topics, missing_topics
+from kindred.events.topics import (
+    administered,
+    create_topics,
+    delete_topics,
+    list_topics,
+    missing_topics,
+    short_lived_tombstones,
+)
 from kindred.local.processes import free_port
 from kindred.settings import KafkaSettings, Settings
 
@@ -38,6 +47,17 @@ def test_deleted_topics_are_missing(settings: Settings) -> None:
     while len(missing_topics(settings)) < 3:  # Kafka answers before every broker has heard of it
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_topic_that_forgets_its_tombstones_too_soon_is_named(settings: Settings) -> None:
+    if os.environ.get("KINDRED_TEST_NATIVE") != "1":
+        pytest.skip("Tansu does not tell a topic's settings; KINDRED_TEST_NATIVE=1 brings Apache Kafka")
+    assert short_lived_tombstones(settings) == []
+    users = settings.topic("users")
+    resource = ConfigResource(ConfigResourceType.TOPIC, users, configs={"delete.retention.ms": "1000"})
+    with administered(settings) as admin:
+        admin.alter_configs([resource])
+    assert short_lived_tombstones(settings) == [users]
 
 
 def test_an_unreachable_broker_is_an_outage() -> None:
