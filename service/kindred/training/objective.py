@@ -16,8 +16,8 @@ from kindred.training.precision import chosen_precision
 class Competition:
     """The items that one step compares, as rows of the item table; row 0, the unknown item, is in it.
 
-    A step of the full softmax compares the whole catalogue. For the others only what the step reads is
-    computed, so that a step's cost does not grow with the catalogue.
+    A step of the full softmax compares the whole catalogue. For the others the towers compute only what the
+    step reads; the optimiser still goes over every item's own weights.
     """
 
     def __init__(
