@@ -24,7 +24,8 @@ CALIBRATION_EVENTS = 40_000  # a round
 DRAIN_SECONDS = 1_800.0
 SETTLE_SECONDS = 900.0  # a sweep that reaches nearly every user is worked off at the pace of embedding
 REST_LOOKS = 20  # a second apart: the lowest of them is without what is held for a moment
-MOST_GROWTH = 0.01  # of what is in use at rest
+MOST_GROWTH = 0.01  # of the blocks in use at rest
+MOST_NATIVE_GROWTH_MB = 5.0  # numpy and the C library keep freed buffers of each size, a few MB of them
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
 
 
@@ -54,7 +55,7 @@ class InUse:
     def grew(self, before: InUse) -> bool:
         return (
             self.blocks > (1 + MOST_GROWTH) * before.blocks
-            or self.native_mb > (1 + MOST_GROWTH) * before.native_mb
+            or self.native_mb > before.native_mb + MOST_NATIVE_GROWTH_MB
         )
 
 

@@ -39,11 +39,11 @@ def test_one_small_step_is_no_leak_and_a_large_one_is() -> None:
     assert not trend(SECONDS, 700 + 20.0 * later).is_within_noise
 
 
-def test_what_is_in_use_at_rest_may_grow_by_a_hundredth() -> None:
+def test_what_is_in_use_at_rest_may_hardly_grow() -> None:
     before = InUse(1_000, blocks=1e6, native_mb=300.0)
-    assert not InUse(2_000, 1.009e6, 302.0).grew(before)
+    assert not InUse(2_000, 1.009e6, 304.0).grew(before)
     assert InUse(2_000, 1.011e6, 300.0).grew(before)
-    assert InUse(2_000, 1e6, 304.0).grew(before)
+    assert InUse(2_000, 1e6, 305.5).grew(before)
 
 
 @pytest.mark.slow
