@@ -3,11 +3,11 @@
     make soak ARGS="--minutes 30 --seed 7"
 
 First every user gets some events, and backlogs are worked off as fast as they go: that is the highest rate,
-unless --rate says it. Nobody kills the first worker: its memory is what is judged. In the end records come at
-ten times that rate for some seconds; the backlog must go, and memory stay. Printed, and written to
-build/soak.json: how memory went and what of it was noise, the lag that is left, how the tables grow, and what
-the oracle says. Producer, proxies and servers share the machine with the workers, so a
-rate means little elsewhere.
+unless --rate says it. Nobody kills the first worker: what it has in use at rest, before and after, is what is
+judged. In the end records come at ten times that rate for some seconds; the backlog must go, and memory stay.
+Printed, and written to build/soak.json: how memory went, the lag that is left, how the tables grow, and what
+the oracle says. Producer, proxies and servers share the machine with the workers, so a rate means little
+elsewhere.
 
 The oracle reads all records, 2 KB of memory each. For half an hour take Apache Kafka (KINDRED_TEST_NATIVE=1,
 Java and Maven): the embedded broker keeps everything in memory, and with some 4 million records in it answers
