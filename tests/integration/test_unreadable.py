@@ -103,7 +103,8 @@ def test_a_header_whose_name_is_no_text_disturbs_nothing(settings: Settings, tmp
     producer.close()
     with running(settings):
         eventually(lambda: one(settings, LOGGED) == len(events))
-        eventually(lambda: is_searchable(settings))
+        # Not is_searchable, which would have to read such a record.
+        eventually(lambda: sum(committed(settings).values()) == len(events))
         eventually(lambda: is_ready(settings))
     assert_exact(settings, events)
 

@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from kindred import lag
+from kindred.events.gaps import Gaps
 from kindred.events.source import Partition, Source
 from kindred.lag import Lag
 from kindred.metrics import REGISTRY
+from kindred.settings import KafkaSettings
 
 CLICKS, FILMS = ("clicks", 0), ("films", 2)
 
@@ -18,7 +20,7 @@ CLICKS, FILMS = ("clicks", 0), ("films", 2)
 class Brokers:
     """What a Source says of brokers that answer."""
 
-    rebalances, rejoins, gaps = 1, 0, 0
+    rebalances, rejoins, gaps = 1, 0, Gaps(KafkaSettings())
     stopped: frozenset[Partition] = frozenset()
     unreadable: Mapping[Partition, str] = {}
 

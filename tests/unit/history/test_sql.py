@@ -16,7 +16,7 @@ FILES = sorted([*(ROOT / "service").rglob("*.py"), *(ROOT / "migrations").rglob(
 STATEMENT = re.compile(
     r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|DROP|ALTER|TRUNCATE|LOCK|GRANT|REVOKE|SET LOCAL)\b"
 )
-CONSTANT = re.compile(r"[A-Z_][A-Z0-9_]*(\[\w+\])?|locks\.[A-Z_]+")
+CONSTANT = re.compile(r"[A-Z_][A-Z0-9_]*(\[\w+\])?|(locks|letters)\.[A-Z_]+")
 # What stands in a statement without being a constant, and cannot be anything either.
 KNOWN = {
     ("audit.py", "kind"): "one of two words, as a type",

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -42,7 +43,8 @@ def test_every_value_decodes_to_itself(shop):
     ]
     decoded = decode(records, contract)
     assert decoded.dead_letters == []
-    assert decoded.interactions == shop.interactions
+    sent = [msgspec.structs.replace(each, recorded_at_us=ENDS_AT_US) for each in shop.interactions]
+    assert decoded.interactions == sent
     assert decoded.profiles == shop.profiles
     assert decoded.descriptions == shop.items
 
