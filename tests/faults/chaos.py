@@ -26,7 +26,7 @@ from faults.breaking import Breaking, Say
 from faults.cluster import Cluster, cluster
 from faults.judging import judged
 from faults.schedule import schedule
-from faults.traffic import Traffic
+from faults.traffic import Traffic, flowing
 from faults.workload import Workload
 from running import eventually, one
 from servers.namespace import PARTITIONS
@@ -78,14 +78,8 @@ def run(plan: Plan, folder: Path, say: Say = print) -> Outcome:
         eventually(lambda: one(made.direct, FLOOR_IS_KNOWN))
         say(f"servers: {made.source}; {plan.workers} workers; seed {plan.seed}")
         outcome = Outcome(plan.seed, made.source)
-        traffic = Traffic(made.direct, _workload(plan), plan.rate)
-        traffic.start()
-        try:
+        with flowing(Traffic(made.direct, _workload(plan), plan.rate)) as traffic:
             _break(plan, made, traffic, outcome, say)
-        except BaseException:
-            traffic.abandon()
-            raise
-        traffic.stop()
         outcome.events, outcome.barriers = traffic.sent - traffic.lost, len(traffic.barriers)
         if outcome.is_equal:
             outcome.settled_after_seconds, outcome.differing = judged(made, traffic.barriers, say)

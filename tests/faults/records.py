@@ -1,6 +1,6 @@
 """What the broker holds, and how far the group has read: asked with plain consumers.
 
-Millions of records are read by librdkafka: another client than the workers', and ten times as fast.
+Millions of records are read by librdkafka: another client than the workers', and written in C.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ from faults.breaking import Say
 from faults.chaos import FLOOR_IS_KNOWN
 from faults.cluster import cluster
 from faults.sampling import Sampler
-from faults.soak_phases import GREETINGS, Plan, Result, Soak
+from faults.soak_phases import GREETINGS, Soak
 from faults.soak_report import report
+from faults.soak_result import Plan, Result
 from faults.traffic import Traffic
 from faults.workload import Workload
 from running import eventually, one

@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from faults.breaking import Breaking, Say
 from faults.cluster import Cluster
@@ -14,8 +14,9 @@ from faults.judging import judged
 from faults.oracle import Unsettled, settled
 from faults.sampling import Sample, Sampler, of_process
 from faults.schedule import Fault, Kind, schedule
+from faults.soak_result import InUse, Plan, Result
 from faults.traffic import Traffic
-from faults.trend import Trend, trend
+from faults.trend import trend
 
 DESCRIPTIONS = 2  # of every item, and
 GREETINGS = 3  # events of every user before the highest rate is measured
@@ -24,72 +25,7 @@ CALIBRATION_EVENTS = 40_000  # a round
 DRAIN_SECONDS = 1_800.0
 SETTLE_SECONDS = 900.0  # a sweep that reaches nearly every user is worked off at the pace of embedding
 REST_LOOKS = 20  # a second apart: the lowest of them is without what is held for a moment
-MOST_GROWTH = 0.01  # of the blocks in use at rest
-MOST_NATIVE_GROWTH_MB = 5.0  # numpy and the C library keep freed buffers of each size, a few MB of them
 WARM_UP_SHARE = 0.2  # of the soak, before memory is judged
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`rate`: the highest sustainable one, where it is known; 0: measure it."""
-
-    seed: int
-    seconds: float
-    users: int
-    items: int
-    workers: int
-    rate: float
-    share: float
-    burst_seconds: float
-    mean_gap_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class InUse:
-    """Blocks of memory by Python's objects, and MB by everything else, after so many records."""
-
-    sent: int
-    blocks: float
-    native_mb: float
-
-    def grew(self, before: InUse) -> bool:
-        return (
-            self.blocks > (1 + MOST_GROWTH) * before.blocks
-            or self.native_mb > before.native_mb + MOST_NATIVE_GROWTH_MB
-        )
-
-
-@dataclass(slots=True)
-class Result:
-    """What was measured. Rates are records a second."""
-
-    plan: Plan
-    servers: dict[str, str]
-    highest_rate: float = 0.0
-    events: int = 0
-    faults: list[str] = field(default_factory=list)
-    memory: Trend | None = None  # resident, of the first worker
-    before: InUse | None = None  # by the first worker at rest, and after the soak
-    after: InUse | None = None
-    memory_at_burst_mb: tuple[float, float] = (0.0, 0.0)  # before, and the most until the backlog had gone
-    highest_lag: int = 0
-    burst_rate: float = 0.0  # that the producer reached
-    burst_lag: int = 0  # at most
-    burst_seconds: float = 0.0  # from its first record until the last was searchable
-    lag_left: int = 0
-    settled_after_seconds: float = 0.0
-    differing: list[str] = field(default_factory=list)
-    samples: list[Sample] = field(default_factory=list)
-
-    @property
-    def is_good(self) -> bool:
-        """Nothing lost, nothing left, and at rest no more in use than before.
-
-        Resident memory is told and not judged: it is what the largest backlog so far needed, in whatever
-        pieces the C library had.
-        """
-        is_flat = self.before is None or self.after is None or not self.after.grew(self.before)
-        return is_flat and not self.lag_left and not self.differing
 
 
 @dataclass(frozen=True, slots=True)

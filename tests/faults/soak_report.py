@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.soak_phases import Result
+from faults.soak_result import Result
 from faults.trend import Trend
 
 SMALL_MB = 0.5

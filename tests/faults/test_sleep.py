@@ -13,7 +13,7 @@ import pytest
 from faults.chaos import FLOOR_IS_KNOWN
 from faults.cluster import Cluster, cluster
 from faults.judging import judged
-from faults.traffic import Traffic
+from faults.traffic import Traffic, flowing
 from faults.workload import Workload
 from running import eventually, one
 from servers.namespace import PARTITIONS
@@ -27,7 +27,8 @@ RECORDS = 500
 def test_everything_sleeps_and_wakes_again(tmp_path: Path) -> None:
     with cluster(tmp_path, workers=2) as made:
         eventually(lambda: one(made.direct, FLOOR_IS_KNOWN))
-        with traffic_to(made) as traffic:
+        workload = Workload(3, 2_000, 40, PARTITIONS, lambda: time.time_ns() // 1_000_000)
+        with flowing(Traffic(made.direct, workload, rate=150)) as traffic:
             eventually(lambda: traffic.arrived > RECORDS)
             with asleep(made):
                 time.sleep(ASLEEP_SECONDS)
@@ -35,19 +36,6 @@ def test_everything_sleeps_and_wakes_again(tmp_path: Path) -> None:
             eventually(lambda: traffic.arrived > arrived + RECORDS, seconds=60)
         _, differing = judged(made, traffic.barriers, print)
     assert differing == []
-
-
-@contextmanager
-def traffic_to(made: Cluster) -> Iterator[Traffic]:
-    workload = Workload(3, 2_000, 40, PARTITIONS, lambda: time.time_ns() // 1_000_000)
-    traffic = Traffic(made.direct, workload, rate=150)
-    traffic.start()
-    try:
-        yield traffic
-    except BaseException:
-        traffic.abandon()
-        raise
-    traffic.stop()
 
 
 @contextmanager

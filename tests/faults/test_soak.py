@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from faults.soak import run
-from faults.soak_phases import InUse, Plan
 from faults.soak_report import report
+from faults.soak_result import InUse, Plan
 from faults.trend import trend
 
 SECONDS = np.arange(0, 1_800, 5.0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaProducer
@@ -163,3 +164,15 @@ class Traffic:
 
     def _given_up(self, _: BaseException) -> None:
         self.lost += 1
+
+
+@contextmanager
+def flowing(traffic: Traffic) -> Iterator[Traffic]:
+    """From its start until all of it has arrived; abandoned where something goes wrong meanwhile."""
+    traffic.start()
+    try:
+        yield traffic
+    except BaseException:
+        traffic.abandon()
+        raise
+    traffic.stop()

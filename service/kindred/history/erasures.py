@@ -10,10 +10,10 @@ from kindred.history import columns, named_letters
 from kindred.history.connection import Connection
 
 # Erasure is monotone: nothing to do where `erased_at` is already that late (rule 13). What goes is what
-# `State.admits` would keep out had the erasure come first, by the events' own times (when they were recorded
-# is not kept). So with a newer profile (`described_at`: one
-# that comes in this very batch), what lies at or before the erasure; otherwise everything, also what a
-# producer whose clock runs ahead dated later; where interactions re-open an id, all within the skew.
+# `State.admits` would keep out had the erasure come first, by the events' own times (when they were
+# recorded is not kept). So with a newer profile (`described_at`: one that comes in this very batch), what
+# lies at or before the erasure; otherwise everything, also what a producer whose clock runs ahead dated
+# later; where interactions re-open an id, all within the skew.
 # `old` is what LOCK_USERS locked.
 MARK = """
 UPDATE app_user u
