@@ -10,7 +10,7 @@ import msgspec
 
 from kindred.embedding.options import TowerOptions
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 ANCHOR_IDS = "anchor.json"

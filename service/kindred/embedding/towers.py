@@ -44,6 +44,8 @@ class TokenBag(nn.Module):
         super().__init__()
         self.tokens = nn.Parameter(torch.empty(encoder.token_count, width))
         nn.init.normal_(self.tokens, std=_INITIAL_SCALE)
+        with torch.no_grad():  # an unknown value that training never meets says nothing
+            self.tokens[encoder.unknown_tokens] = 0
         self.vectors = nn.Linear(encoder.vector_width, width, bias=False) if encoder.vector_width else None
 
     def forward(self, bags: Bags, id_dropout: float = 0.0) -> Tensor:

@@ -1,8 +1,9 @@
 """Attributes as tokens: every value of every attribute is one row of one embedding table.
 
 An entity (item or user) is a weighted bag of tokens. Token 0 is the identity that unseen entities
-share; then come the known identities, then each attribute's values. A missing or unknown value adds
-no token, so an entity that nobody described is its identity alone. Vectors stay dense.
+share; then come the known identities, then each attribute's values. Of every category the last token
+is "unknown", which the values of a single entity train and unseen ones share. A missing value adds no
+token, so an entity that nobody described is its identity alone. Vectors stay dense.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from kindred.embedding import values
 
 Attributes = Mapping[str, Any]
 _NOTHING: Attributes = {}
+_LEAST_ENTITIES = 2  # with one value: what one alone has tells nothing that its identity does not tell
+_CATEGORIES = (Kind.CATEGORY, Kind.MULTI_CATEGORY)
 
 
 class FeatureVocabulary(msgspec.Struct, frozen=True):
@@ -61,7 +64,7 @@ def joined(parts: Sequence[Bags]) -> Bags:
 
 
 def fit(features: Mapping[str, Feature], entities: Iterable[Attributes]) -> dict[str, FeatureVocabulary]:
-    """Learn each attribute's vocabulary; categories come most frequent first, ties by value."""
+    """Learn each attribute's vocabulary: categories without the rare, most frequent first, ties by value."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in features}
     numbers = {name: array("d") for name in features}
     for entity in entities:
@@ -82,7 +85,8 @@ def fit(features: Mapping[str, Feature], entities: Iterable[Attributes]) -> dict
 
 
 def _most_frequent_first(counts: Counter[str]) -> list[str]:
-    return sorted(counts, key=lambda value: (-counts[value], value))
+    known = (value for value, count in counts.items() if count >= _LEAST_ENTITIES)
+    return sorted(known, key=lambda value: (-counts[value], value))
 
 
 def _quantile_edges(numbers: NDArray[np.float64], buckets: int) -> list[float]:
@@ -104,6 +108,7 @@ class AttributeEncoder:
         self._columns: list[_Column] = []
         self._vectors: list[tuple[str, int]] = []
         self.token_count = identities
+        self.unknown_tokens: list[int] = []  # one of each category
         for name, feature in features.items():
             if feature.kind is Kind.VECTOR:
                 self._vectors.append((name, feature.width))
@@ -111,6 +116,8 @@ class AttributeEncoder:
             column = _Column(name, feature, vocabularies.get(name, FeatureVocabulary()), self.token_count)
             self._columns.append(column)
             self.token_count += column.size
+            if feature.kind in _CATEGORIES:
+                self.unknown_tokens.append(column.unknown)
         self.vector_width = sum(width for _, width in self._vectors)
 
     def encode(self, identities: NDArray[np.int64], entities: Sequence[Attributes | None]) -> Bags:
@@ -143,6 +150,7 @@ class AttributeEncoder:
         return dense
 
 
+_MISSING = -1
 _Triplets = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
 
 
@@ -151,12 +159,11 @@ class _Column:
 
     def __init__(self, name: str, feature: Feature, vocabulary: FeatureVocabulary, base: int) -> None:
         self._name, self._feature, self._base = name, feature, base
-        self._tokens: dict[str | None, int] = {
-            value: base + index for index, value in enumerate(vocabulary.values)
-        }
+        self._tokens = {value: base + index for index, value in enumerate(vocabulary.values)}
         self._edges = np.asarray(vocabulary.edges, np.float64)
+        self.unknown = base + len(vocabulary.values)
         sizes = {Kind.NUMBER: len(vocabulary.edges) + 1, Kind.TEXT: feature.buckets}
-        self.size = sizes.get(feature.kind, len(vocabulary.values))
+        self.size = sizes.get(feature.kind, len(vocabulary.values) + 1)
 
     def encode(self, entities: Sequence[Attributes]) -> _Triplets:
         """Row, token and weight of every value; the weights of one row sum to 1."""
@@ -171,10 +178,14 @@ class _Column:
     def _encode_category(self, entities: Sequence[Attributes]) -> _Triplets:
         # A shorter way for the commonest kind: every user of every batch passes here.
         found = (entity.get(self._name) for entity in entities)
-        texts = (value if value is None or type(value) is str else str(value) for value in found)
-        tokens = np.fromiter((self._tokens.get(text, -1) for text in texts), np.int64, len(entities))
-        rows = np.flatnonzero(tokens >= 0)
+        tokens = np.fromiter((self._token(value) for value in found), np.int64, len(entities))
+        rows = np.flatnonzero(tokens != _MISSING)
         return rows, tokens[rows], np.ones(len(rows), np.float32)
+
+    def _token(self, value: Any) -> int:
+        if value is None:
+            return _MISSING
+        return self._tokens.get(value if type(value) is str else str(value), self.unknown)
 
     def _bag(self, value: Any) -> Sequence[int]:
         if value is None:
@@ -186,5 +197,4 @@ class _Column:
             return [
                 self._base + values.stable_hash(gram) % self._feature.buckets for gram in values.grams(value)
             ]
-        known = (self._tokens.get(category) for category in values.spread(value))
-        return [token for token in known if token is not None]
+        return [self._tokens.get(category, self.unknown) for category in values.spread(value)]

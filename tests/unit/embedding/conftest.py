@@ -33,7 +33,7 @@ def attributes() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def model(film_shop: Declaration, attributes: dict[str, dict[str, Any]]) -> Model:
-    profiles = [{"age_group": "18-24", "country": "DE"}, {"age_group": "25-34", "device_type": "tv"}]
+    profiles = 2 * [{"age_group": "18-24", "country": "DE"}, {"age_group": "25-34", "device_type": "tv"}]
     return untrained(film_shop, items=attributes, profiles=profiles, seed=3)
 
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from kindred.declaration import Feature, Kind
+from kindred.embedding.towers import TokenBag
 from kindred.embedding.vocabulary import AttributeEncoder, Bags, FeatureVocabulary, fit
 
 GENRES = {"genres": Feature(kind=Kind.MULTI_CATEGORY)}
@@ -23,19 +25,40 @@ def bag(bags: Bags, row: int) -> dict[int, float]:
 
 
 def test_values_of_a_multi_category_share_a_weight_of_one() -> None:
-    bags = encode(GENRES, [{"genres": ["drama", "war"]}, {"genres": ["drama"]}])
+    seen = [{"genres": ["drama", "war"]}, {"genres": ["drama"]}, {"genres": ["war", "drama"]}]
+    bags = encode(GENRES, seen)
     assert bag(bags, 0) == {0: 1.0, 1: 0.5, 2: 0.5}
     assert bag(bags, 1) == {0: 1.0, 1: 1.0}
 
 
-@pytest.mark.parametrize("missing", [None, {}, {"genres": None}, {"genres": ["never seen"]}, {"genres": []}])
-def test_what_is_missing_or_unknown_adds_no_token(missing: Any) -> None:
-    assert bag(encode(GENRES, [missing], seen=[{"genres": ["drama"]}]), 0) == {0: 1.0}
+@pytest.mark.parametrize("missing", [None, {}, {"genres": None}, {"genres": [None]}, {"genres": []}])
+def test_what_is_missing_adds_no_token(missing: Any) -> None:
+    assert bag(encode(GENRES, [missing], seen=2 * [{"genres": ["drama"]}]), 0) == {0: 1.0}
+
+
+@pytest.mark.parametrize("features", [GENRES, {"genres": Feature()}])
+def test_unseen_values_share_a_token_which_the_rare_ones_train(features: dict[str, Feature]) -> None:
+    seen = [{"genres": "drama"}, {"genres": "drama"}, {"genres": "rare"}]
+    bags = encode(features, [{"genres": "drama"}, {"genres": "rare"}, {"genres": "never seen"}], seen)
+    assert [bag(bags, row) for row in range(3)] == [{0: 1.0, 1: 1.0}, {0: 1.0, 2: 1.0}, {0: 1.0, 2: 1.0}]
+
+
+def test_an_unknown_value_weighs_as_much_as_the_known_one_beside_it() -> None:
+    bags = encode(GENRES, [{"genres": ["drama", "never seen"]}], seen=2 * [{"genres": ["drama"]}])
+    assert bag(bags, 0) == {0: 1.0, 1: 0.5, 2: 0.5}
+
+
+def test_an_unknown_value_that_training_never_met_says_nothing() -> None:
+    encoder = AttributeEncoder(GENRES, fit(GENRES, 2 * [{"genres": ["drama"]}]), 1)
+    described = encoder.encode(np.zeros(3, np.int64), [{}, {"genres": ["never seen"]}, {"genres": ["drama"]}])
+    bare, unknown, known = TokenBag(encoder, 8)(described)
+    assert torch.equal(bare, unknown)
+    assert not torch.equal(bare, known)
 
 
 def test_categories_are_numbered_by_frequency_then_name() -> None:
-    seen = [{"genres": ["war", "drama"]}, {"genres": ["war", "action"]}]
-    assert fit(GENRES, seen)["genres"].values == ["war", "action", "drama"]
+    seen = [{"genres": ["war", "drama"]}, {"genres": ["war", "action"]}, {"genres": ["action", "drama"]}]
+    assert fit(GENRES, [*seen, {"genres": "war"}])["genres"].values == ["war", "action", "drama"]
 
 
 def test_a_missing_category_is_not_the_word_none() -> None:

@@ -144,13 +144,13 @@ def test_a_hashed_user_id_tells_users_of_one_profile_apart(embedder: Embedder) -
 
 
 def test_a_title_that_is_declared_is_read_in_training_and_serving_alike() -> None:
-    items = [ItemDescription(f"i{at}", 0, f"Part {at}", "{}", b"") for at in range(4)]
+    items = [ItemDescription(f"i{at}", 0, f"Part {at // 2}", "{}", b"") for at in range(4)]
     taken = [Interaction(f"e{at}", "u", f"i{at}", "watch", at, None, None) for at in range(4)]
     log = build_log([*items, *taken])
     model = fresh_model(log, TITLED, TrainingOptions())
-    assert model.encoder.vocabulary.item["title"].values == ["Part 0", "Part 1", "Part 2", "Part 3"]
+    assert model.encoder.vocabulary.item["title"].values == ["Part 0", "Part 1"]
     worker = Embedder(model, "worker")
-    unseen = [Item(9, "new", title, {}, False, 0, 0.0) for title in ("Part 1", "Part 2", "another")]
+    unseen = [Item(9, "new", title, {}, False, 0, 0.0) for title in ("Part 0", "Part 1", "another")]
     one, other, unknown = worker.embed_items(unseen)
     assert min(abs(one - other).max(), abs(one - unknown).max()) > 0.01
     (untitled,) = worker.embed_items([replace(unseen[0], title=None)])
