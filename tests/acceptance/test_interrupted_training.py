@@ -42,7 +42,12 @@ def test_a_training_goes_on_where_ctrl_c_stopped_it(tmp_path: Path) -> None:
     state = saved.folder / "state.safetensors"
     stopped_at_ns = state.stat().st_mtime_ns
     found = interrupted(
-        "--resume", "--output", str(model), "--json", when=lambda: state.stat().st_mtime_ns > stopped_at_ns
+        "--resume",
+        "--if-missing",
+        "--output",
+        str(model),
+        "--json",
+        when=lambda: state.stat().st_mtime_ns > stopped_at_ns,
     )
     assert json.loads(found)["epochs"] > len(first.epochs)
     assert read_manifest(model).training.epochs[: len(first.epochs)] == first.epochs

@@ -84,6 +84,25 @@ def test_resume_with_nothing_to_go_on_with_starts(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_new_training_says_that_it_replaces_an_interrupted_one(tmp_path: Path) -> None:
+    (tmp_path / "m.training").mkdir()
+    (tmp_path / "m.training" / "state.safetensors").touch()
+    command = [
+        "train",
+        "--generated",
+        "--shop-events",
+        "1000",
+        "--epochs",
+        "1",
+        "--output",
+        str(tmp_path / "m"),
+    ]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0
+    assert "holds an interrupted training, which this one replaces" in " ".join(found.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
 @pytest.mark.parametrize("loss", ["sampled", "in-batch", "triplet"])
 def test_each_loss_can_be_chosen(tmp_path: Path, loss: str) -> None:
     small = ("--shop-events", 1_000, "--epochs", 1, "--loss", loss)

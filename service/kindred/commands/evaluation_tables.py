@@ -20,11 +20,13 @@ from kindred.training.reports.neighbours import Neighbours
 from kindred.training.reports.report import Report
 
 _WIDE = 118  # columns that a table with intervals needs
+_NARROW = f"\nAll intervals: --json, --html, or a terminal of {_WIDE} columns."
 
 
 def print_report(console: Console, report: Report) -> None:
     """All parts that the report has."""
-    for table, sentences in _parts(report, wide=console.width >= _WIDE):
+    wide = console.width >= _WIDE
+    for table, sentences in _parts(report, wide):
         console.print(table)
         for sentence in sentences:
             console.print(Padding(Text(sentence), (0, 0, 0, 1)))
@@ -33,7 +35,8 @@ def print_report(console: Console, report: Report) -> None:
     console.print(
         f"[dim]{asked.cases:,} of {asked.held_out:,} events held out ({asked.split}) of {asked.users:,} "
         f"users, {asked.items:,} items compete. ±: half the 95 % interval,\nbootstrapped over users. All see "
-        "the history up to each event; what a user had seen is left out; a tie counts as a loss.[/]",
+        "the history up to each event; what a user had seen is left out; a tie counts as a loss."
+        f"{'' if wide else _NARROW}[/]",
         highlight=False,
         soft_wrap=True,
     )
@@ -61,9 +64,11 @@ def _rivals(report: Report, wide: bool) -> Table:
     table = _table(f"Next items held out from {report.model}")
     _columns(table, [*names, "shown", "popularity"])
     for row in comparison.overall.rows:
-        shown = (f"{row.taste.coverage:.0%}", f"{row.taste.percentile:.2f}") if row.taste else ()
+        shown = (f"{row.taste.coverage:.0%}", interval(row.taste.percentile, wide=wide)) if row.taste else ()
         table.add_row(row.name, *(interval(row.measures[name], wide=wide) for name in names), *shown)
-    table.add_row("[dim]what was taken[/]", *[""] * len(names), "", f"{comparison.targets.percentile:.2f}")
+    table.add_row(
+        "[dim]what was taken[/]", *[""] * len(names), "", interval(comparison.targets.percentile, wide=wide)
+    )
     if best := _best(comparison.overall):
         table.add_row(f"gain over {best.name}", *(interval(best.gain[name], "+", wide) for name in names))
     return table

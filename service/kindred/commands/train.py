@@ -58,7 +58,11 @@ def train(
         typer.Option(help="Newest share of the events to leave for `kindred evaluate`.", min=0, max=0.9),
     ] = 0.0,
     hold_out_last: Annotated[
-        bool, typer.Option("--hold-out-last", help="Leave each user's newest target for `kindred evaluate`.")
+        bool,
+        typer.Option(
+            "--hold-out-last",
+            help="Leave each user's newest target for `kindred evaluate`; the one before validates.",
+        ),
     ] = False,
     hold_out_users: Annotated[float, typer.Option(help="Share of users to leave.", min=0, max=0.9)] = 0.0,
     hold_out_items: Annotated[float, typer.Option(help="Share of items to leave.", min=0, max=0.9)] = 0.0,
@@ -132,14 +136,17 @@ def train(
 
     settings = load_settings()
     directory = output or settings.checkpoint
-    if if_missing and directory.exists():
+    saved = SavedRun(directory)
+    goes_on = resume and saved.exists
+    if if_missing and directory.exists() and not goes_on:
         return report(directory, load_checkpoint(directory)[1], settings, as_json, trained=False)
     check_replaceable(directory)
-    saved = SavedRun(directory)
-    if resume and saved.exists:
+    if goes_on:
         log, plan = saved.opened()
         progress_console.print("Going on with an interrupted training: its own events, its own options.")
     else:
+        if saved.exists:
+            progress_console.print(f"{saved.folder} holds an interrupted training, which this one replaces.")
         source = Source(place, generated, shop_events, shop_seed, dataset, data_dir)
         held_out = HeldOut(holdout, hold_out_last, hold_out_users, hold_out_items, seed)
         width = max(64, dimension + dimension % 2)  # even: rotary positions turn pairs

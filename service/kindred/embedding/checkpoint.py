@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from kindred.embedding.anchor import dump as dump_anchor
 from kindred.embedding.anchor import parse as parse_anchor
 from kindred.embedding.features import Vocabulary
 from kindred.embedding.manifest import (
+    ALIGNABLE,
     ANCHOR_IDS,
     ANCHOR_VECTORS,
     FORMAT,
@@ -57,7 +59,7 @@ def save(
     lineage: Lineage | None = None,
     anchor: Anchor | None = None,
 ) -> Manifest:
-    """Write a checkpoint to `directory`, replacing one that is there, by one rename at the end."""
+    """Write a checkpoint to `directory`, replacing one that is there, by renames at the end."""
     check_replaceable(directory)
     contents = {
         WEIGHTS: weights.dump(model.towers),
@@ -107,7 +109,7 @@ def load(directory: Path) -> tuple[Model, Manifest]:
 
 def load_anchor(directory: Path) -> Anchor | None:
     """What holds the checkpoint's vector space in place; None where it has none. Raises ModelMismatch."""
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, ALIGNABLE)
     if ANCHOR_IDS not in manifest.files:
         return None
     names = (ANCHOR_IDS, ANCHOR_VECTORS)
@@ -117,7 +119,7 @@ def load_anchor(directory: Path) -> Anchor | None:
         raise refusal(directory, f"has no sound anchor ({_reason(error)})") from error
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path, formats: Collection[int] = (FORMAT,)) -> Manifest:
     """The manifest alone, its fields checked, the files not. Raises ModelMismatch."""
     path = directory / MANIFEST
     content = plain_files.read(path, limit_bytes=_MAX_MANIFEST_BYTES)
@@ -125,7 +127,7 @@ def read_manifest(directory: Path) -> Manifest:
         manifest = msgspec.json.decode(content, type=Manifest)
     except _UNSOUND as error:
         raise refusal(path, f"is not a manifest ({_reason(error)})") from error
-    if found := fault(manifest):
+    if found := fault(manifest, formats):
         raise refusal(path, found)
     return manifest
 
@@ -167,12 +169,17 @@ def _derived_name(now: datetime, files: dict[str, FileEntry]) -> str:
 
 
 def _write_directory(directory: Path, contents: dict[str, bytes]) -> None:
-    # Written aside and renamed: an interrupted save leaves no half checkpoint under the final name.
+    # Written aside and renamed: an interrupted save leaves no half checkpoint under the final name, and
+    # the one before is deleted last, under another.
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     aside.chmod(0o755)
     for name, content in contents.items():
         (aside / name).write_bytes(content)
-    if directory.exists():
-        shutil.rmtree(directory)
+    if not directory.exists():
+        aside.rename(directory)
+        return
+    replaced = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    directory.rename(replaced)  # over an empty folder, as rename may
     aside.rename(directory)
+    shutil.rmtree(replaced)

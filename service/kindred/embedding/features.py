@@ -127,7 +127,7 @@ class FeatureEncoder:
         return self.items.encode(np.fromiter(tokens, np.int64, len(item_ids)), attributes)
 
     def encode_profiles(self, user_ids: Sequence[str], profiles: Sequence[Mapping[str, Any]]) -> Bags:
-        """Bags of n users: hashed id, where the declaration has one, and attributes."""
+        """Bags of n users: hashed id, where the declaration has one, and attributes. An id may be empty."""
         return self.users.encode(self._user_tokens(user_ids), profiles)
 
     def type_numbers(self, names: Sequence[str]) -> NDArray[np.int64]:
@@ -137,5 +137,6 @@ class FeatureEncoder:
     def _user_tokens(self, user_ids: Sequence[str]) -> NDArray[np.int64]:
         if not self._user_id_buckets:
             return np.zeros(len(user_ids), np.int64)
-        tokens = (1 + stable_hash(user_id) % self._user_id_buckets for user_id in user_ids)
+        buckets = self._user_id_buckets
+        tokens = (1 + stable_hash(user_id) % buckets if user_id else UNKNOWN for user_id in user_ids)
         return np.fromiter(tokens, np.int64, len(user_ids))

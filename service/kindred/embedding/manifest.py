@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from reprlib import repr as short
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ import msgspec
 from kindred.embedding.options import TowerOptions
 
 FORMAT = 3
+ALIGNABLE = frozenset({2, FORMAT})  # formats whose anchors are of today's kind
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 ANCHOR_IDS = "anchor.json"
@@ -104,9 +106,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lineage: Lineage = Lineage()
 
 
-def fault(manifest: Manifest) -> str | None:
+def fault(manifest: Manifest, formats: Collection[int] = (FORMAT,)) -> str | None:
     """What is wrong with it, as the rest of a sentence that begins with its path; None if nothing is."""
-    if manifest.format != FORMAT:
+    if manifest.format not in formats:
         return f"has format {manifest.format}, this version of Kindred reads format {FORMAT}"
     if not _NAME.fullmatch(manifest.name):
         return f"gives the model the name {short(manifest.name)}, which cannot be part of a collection's name"

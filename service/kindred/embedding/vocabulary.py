@@ -107,7 +107,7 @@ class AttributeEncoder:
     ) -> None:
         self._columns: list[_Column] = []
         self._vectors: list[tuple[str, int]] = []
-        self.token_count = identities
+        self.identities = self.token_count = identities
         self.unknown_tokens: list[int] = []  # one of each category
         for name, feature in features.items():
             if feature.kind is Kind.VECTOR:

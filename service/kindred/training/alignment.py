@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kindred.embedding import checkpoint
 from kindred.embedding.anchor import Anchor
 from kindred.embedding.embedder import Embedder
-from kindred.embedding.manifest import Lineage
+from kindred.embedding.manifest import ALIGNABLE, Lineage
 from kindred.embedding.model import Model
 from kindred.errors import ModelMismatch
 from kindred.training.event_log import EventLog
@@ -35,7 +35,7 @@ class Space:
 
 def read_space(directory: Path) -> Space:
     """The space that a checkpoint's vectors lie in. Raises ModelMismatch where it does not tell."""
-    manifest = checkpoint.read_manifest(directory)
+    manifest = checkpoint.read_manifest(directory, ALIGNABLE)
     anchor = checkpoint.load_anchor(directory)
     if anchor is None:
         raise ModelMismatch(

@@ -20,8 +20,8 @@ _RECALL = "recall@10"
 _FEW_CASES = 200
 _MICROSECONDS = 1_000_000
 _FROZEN = (
-    "- Items that training did not name share a trained *unknown*, and attribute values that it did not name "
-    "add nothing: only the attribute values that training knew tell such items apart.\n"
+    "- Items that training did not name share a trained *unknown*, and so do categories that it met in one "
+    "item or none: only attribute values that training knew tell such items apart.\n"
     "- Recommendations follow what this log shows: what was never offered was never taken, and popular items "
     "are favoured."
 )
@@ -61,6 +61,7 @@ def _facts(manifest: Manifest) -> str:
         "history read": f"the newest {manifest.max_length} interactions",
         "user tower": f"{towers.blocks} causal blocks, width {towers.width}, {heads}",
         "training": f"{_counted(len(run.epochs), 'epoch')}, ended by {run.ended}" if run.ended else "none",
+        "loss": str(run.options.get("loss", "")),
         "seed": str(run.options.get("seed", "")),
     }
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())

@@ -23,7 +23,7 @@ from kindred.training import demand
 from kindred.training.averaging import fading
 from kindred.training.event_log import EventLog, looked_up
 from kindred.training.objective import Competition, Objective
-from kindred.training.options import TrainingOptions
+from kindred.training.options import LossName, TrainingOptions
 from kindred.training.precision import chosen_precision
 from kindred.training.samples import Batch, batches, cut
 
@@ -72,6 +72,11 @@ class Learner:
     def averaged(self) -> Model:
         """The model with the fading mean of its weights: what is validated, and what ships."""
         return replace(self.model, towers=cast(Towers, self._average.module))
+
+    @property
+    def loss(self) -> LossName:
+        """What is made small, by its name."""
+        return self._objective.loss
 
     @property
     def seconds(self) -> float:

@@ -49,7 +49,10 @@ class Run:
         self.best_epoch, self.metrics = 0, dict[str, float]()
         self._half_at: int | None = None  # the epoch that reached the second half
         if saved and (state := saved.read()):
-            self._restore(*state)
+            try:
+                self._restore(*state)
+            except (KeyError, RuntimeError) as error:  # of another version, whose towers were others
+                raise saved.refusal(error) from error
 
     def finish(self, on_progress: OnProgress | None = None, on_share: OnShare | None = None) -> Ending:
         """Run epochs until they no longer help, or the budget or the person (Ctrl-C) ends it.

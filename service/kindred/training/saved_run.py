@@ -21,6 +21,7 @@ from kindred.training import log_files
 from kindred.training.event_log import EventLog
 from kindred.training.options import TrainingOptions
 
+_LONGEST_REASON = 200
 _LOG, _PLAN, _STATE = "log", "plan.json", "state.safetensors"
 
 
@@ -70,7 +71,7 @@ class SavedRun:
             plan = msgspec.json.decode((self.folder / _PLAN).read_bytes(), type=Plan)
             return log_files.load(self.folder / _LOG), plan
         except (OSError, msgspec.DecodeError) as error:
-            raise self._unreadable(error) from error
+            raise self.refusal(error) from error
 
     def write(self, story: Story, tensors: Tensors) -> None:
         """Replace the state by one rename: a crash leaves the last one or this one."""
@@ -95,14 +96,17 @@ class SavedRun:
                     owner, name = key.split("/", 1)
                     tensors.setdefault(owner, {})[name] = file.get_tensor(key)
         except (OSError, SafetensorError, msgspec.DecodeError) as error:
-            raise self._unreadable(error) from error
+            raise self.refusal(error) from error
         return story, tensors
+
+    def refusal(self, error: Exception) -> Misconfigured:
+        """Why nothing can go on from here."""
+        reason = " ".join(str(error).split())
+        return Misconfigured(
+            f"There is no training to go on with in {self.folder} ({reason[:_LONGEST_REASON]}): start anew "
+            "without --resume."
+        )
 
     def discard(self) -> None:
         """Remove the folder, if it is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _unreadable(self, error: Exception) -> Misconfigured:
-        return Misconfigured(
-            f"There is no training to go on with in {self.folder} ({error}): start anew without --resume."
-        )

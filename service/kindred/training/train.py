@@ -27,7 +27,7 @@ from kindred.training.groups import Judged, judged
 from kindred.training.holdout import before_last_target
 from kindred.training.labels import wanted_and_unwanted
 from kindred.training.learner import Learner, OnShare
-from kindred.training.options import TrainingOptions
+from kindred.training.options import LossName, TrainingOptions
 from kindred.training.precision import meant
 from kindred.training.run import OnProgress, Run
 from kindred.training.saved_run import SavedRun
@@ -109,14 +109,15 @@ def fit(
         learner = Learner(model, training, wanted, options, unwanted)
         run = Run(learner, options, lambda model: metrics(_ranks(model, log, cases, options)), saved)
         ending = run.finish(on_progress, on_share)
-        learned, best = TrainingRun(_used(options), run.epochs, ending, run.best_epoch), run.best_model()
+        used = _used(options, learner.loss)
+        learned, best = TrainingRun(used, run.epochs, ending, run.best_epoch), run.best_model()
         found = judged(log, declaration, training, cases, _ranks(best, log, cases, options))
         return Fitted(best, run.metrics, learned, found)
 
 
-def _used(options: TrainingOptions) -> dict[str, Any]:
-    """The options as they were understood here: on another machine, "auto" may be another precision."""
-    chosen = msgspec.structs.replace(options, precision=meant(options.precision))
+def _used(options: TrainingOptions, loss: LossName) -> dict[str, Any]:
+    """The options as they were understood here: "auto" may mean another precision, or loss, elsewhere."""
+    chosen = msgspec.structs.replace(options, precision=meant(options.precision), loss=loss)
     used: dict[str, Any] = msgspec.to_builtins(chosen)
     return used
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,19 @@ def test_saving_over_a_checkpoint_leaves_nothing_behind(directory: Path, model: 
         "model.safetensors",
         "vocabulary.json",
     ]
+
+
+def test_the_checkpoint_before_is_deleted_only_when_the_new_one_is_in_its_place(
+    directory: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupt)
+    later = NOW + timedelta(days=1)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(model, directory, now=later)
+    assert checkpoint.load(directory)[1].created_at == later.isoformat()
 
 
 @pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.VOCABULARY])

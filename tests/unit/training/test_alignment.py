@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +126,15 @@ def test_a_third_model_is_aligned_to_the_first_one_not_to_the_second(
     assert known - 5 <= third.manifest.lineage.shared_items <= known
     for name in ("anchor.json", "anchor.safetensors"):
         assert (third.directory / name).read_bytes() == (first.directory / name).read_bytes()
+
+
+def test_a_model_of_the_format_before_can_still_be_aligned_to(first: Trained, tmp_path: Path) -> None:
+    older = shutil.copytree(first.directory, tmp_path / "older")
+    manifest = json.loads((older / checkpoint.MANIFEST).read_text())
+    (older / checkpoint.MANIFEST).write_text(json.dumps(manifest | {"format": 2}))
+    with pytest.raises(ModelMismatch, match="format 2"):
+        checkpoint.load(older)
+    assert read_space(older).first == first.manifest.name
 
 
 def test_another_dimension_is_noted_and_begins_a_space_of_its_own(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from kindred import declaration
 from kindred.embedding.embedder import Embedder
 from kindred.events.schema import Interaction, ItemDescription, Profile
 from kindred.history.window import Histories, Item
+from kindred.training import learner as learner_module
 from kindred.training.dataset import Event, build_log
 from kindred.training.event_log import EventLog
 from kindred.training.learner import Learner
@@ -50,7 +52,7 @@ OTHERS = {
     "studio": "s2", "genres": ["g3"], "year": 2010, "plot": "loud war", "poster": [0, 1.0, 0],
     "country": "SE", "age": 60, "likes": ["g3"], "about": "loud", "taste": [0, 1.0, 0],
 }  # fmt: skip
-UNSEEN: dict[str, Any] = {"studio": "new", "genres": ["new"], "country": "XX", "likes": ["new"]}
+RARE = "of one alone"
 
 TITLED = declaration.parse(
     """
@@ -71,9 +73,13 @@ def log() -> EventLog:
 def _events() -> Iterator[Event]:
     for number in range(20):
         described = ITEM if number % 2 else {name: OTHERS[name] for name in ITEM}
+        if number == 18:
+            described = described | {"studio": RARE}
         yield ItemDescription(f"i{number:02}", 0, None, json.dumps(described), b"")
     for user in range(60):
         profile = USER if user % 2 else {name: OTHERS[name] for name in USER}
+        if user == 0:
+            profile = profile | {"country": RARE}
         yield Profile(f"u{user:02}", 0, json.dumps(profile), b"")
         for at in range(6):
             item = f"i{(user + 2 * at) % 20:02}"
@@ -121,11 +127,39 @@ def test_each_attribute_of_a_user_moves_the_vector(embedder: Embedder, name: str
     assert np.abs(moved).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", ["studio", "genres", "year", "plot", "poster"])
-def test_a_value_nobody_saw_in_training_is_an_unknown_one(embedder: Embedder, name: str) -> None:
-    senseless = UNSEEN.get(name, {"year": "soon", "plot": "", "poster": [1.0]}.get(name))
-    unknown = item_vector(embedder, ITEM | {name: None})
-    np.testing.assert_array_equal(item_vector(embedder, ITEM | {name: senseless}), unknown)
+@pytest.mark.parametrize(
+    ("name", "senseless"), [("genres", []), ("year", "soon"), ("plot", ""), ("poster", [1.0])]
+)
+def test_a_value_that_makes_no_sense_counts_as_missing(
+    embedder: Embedder, name: str, senseless: object
+) -> None:
+    missing = item_vector(embedder, ITEM | {name: None})
+    np.testing.assert_array_equal(item_vector(embedder, ITEM | {name: senseless}), missing)
+
+
+def test_unseen_categories_are_an_unknown_one_that_training_has_moved(embedder: Embedder) -> None:
+    item, user = partial(item_vector, embedder), partial(user_vector, embedder)
+    for vector, known, name in ((item, ITEM, "studio"), (user, USER, "country")):
+        unseen, rare, missing = (vector(known | {name: value}) for value in ("never seen", RARE, None))
+        np.testing.assert_array_equal(unseen, rare)
+        assert np.abs(unseen - missing).max() > 1e-4
+
+
+def test_a_worker_computes_what_training_computes(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner_module, "_ENCODED_USERS", 7)
+    model = fresh_model(log, DECLARED, TrainingOptions())
+    with torch.no_grad():
+        for table in (model.towers.user.profile.tokens, model.towers.item.bag.tokens):
+            table.normal_(generator=torch.Generator().manual_seed(1))  # ids and unknowns, too
+    every, last = np.ones(len(log), bool), log.offsets[1:] - 1
+    learner = Learner(model, log, every, TrainingOptions(precision="float32"))
+    worker = Embedder(model, "worker")
+    worker.update_items(log.catalogue())
+    samples = Samples(np.arange(60), log.offsets[:-1], last, last)
+    model.towers.eval()
+    with torch.no_grad():
+        trained = learner.user_vectors(encode(samples, learner.events, every))[:, 5].numpy()
+    np.testing.assert_allclose(worker.embed(log.histories(last)), trained, atol=1e-5)
 
 
 def test_unseen_items_share_one_identity_that_training_has_moved(embedder: Embedder, log: EventLog) -> None:
@@ -141,6 +175,11 @@ def test_unseen_items_share_one_identity_that_training_has_moved(embedder: Embed
 def test_a_hashed_user_id_tells_users_of_one_profile_apart(embedder: Embedder) -> None:
     one, other = user_vector(embedder, USER, "u01"), user_vector(embedder, USER, "u03")
     assert np.abs(one - other).max() > 1e-4
+
+
+def test_an_id_that_shares_its_bucket_with_nobody_of_training_says_nothing(log: EventLog) -> None:
+    fresh = Embedder(fresh_model(log, DECLARED, TrainingOptions()), "untrained")
+    np.testing.assert_array_equal(user_vector(fresh, USER, "u01"), user_vector(fresh, USER, "anybody"))
 
 
 def test_a_title_that_is_declared_is_read_in_training_and_serving_alike() -> None:

@@ -3,13 +3,16 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
 from kindred.embedding.manifest import Epoch, HeldOut
+from kindred.embedding.options import TowerOptions
 from kindred.errors import Misconfigured
 from kindred.training import log_files
 from kindred.training.event_log import EventLog
@@ -33,27 +36,55 @@ class InterruptAfter:
             raise KeyboardInterrupt
 
 
+class InterruptWithin:
+    """Ctrl-C in the middle of an epoch of several steps."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def __call__(self, share: float) -> None:
+        if share >= self._share:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture
 def interrupted(shop: EventLog, film_shop: Declaration, tmp_path: Path) -> Path:
     """The checkpoint of a run that was interrupted after the first of two epochs."""
-    directory = tmp_path / "model"
+    return _interrupted(shop, film_shop, OPTIONS, tmp_path / "model", on_progress=InterruptAfter(1))
+
+
+def _interrupted(
+    shop: EventLog, film_shop: Declaration, options: TrainingOptions, directory: Path, **by: Any
+) -> Path:
     saved = SavedRun(directory)
-    saved.begin(shop, Plan(film_shop, OPTIONS))
-    return train(shop, film_shop, OPTIONS, directory, now=NOW, on_progress=InterruptAfter(1), saved=saved)
+    saved.begin(shop, Plan(film_shop, options))
+    return train(shop, film_shop, options, directory, now=NOW, saved=saved, **by)
 
 
 def epochs(directory: Path) -> list[Epoch]:
     return checkpoint.read_manifest(directory).training.epochs
 
 
+@pytest.mark.parametrize(
+    ("options", "by"),
+    [
+        (OPTIONS, {"on_progress": InterruptAfter(1)}),
+        (structs.replace(OPTIONS, batch_tokens=512), {"on_share": InterruptWithin(0.75)}),
+        (structs.replace(OPTIONS, loss="sampled", sampled_items=64), {"on_progress": InterruptAfter(1)}),
+        (structs.replace(OPTIONS, loss="triplet", sampled_items=64), {"on_progress": InterruptAfter(1)}),
+        (structs.replace(OPTIONS, threads=2), {"on_progress": InterruptAfter(1)}),
+    ],
+    ids=["after an epoch", "within one", "sampled", "triplet", "two threads"],
+)
 def test_a_resumed_run_ends_in_the_very_model_of_an_uninterrupted_one(
-    interrupted: Path, shop: EventLog, film_shop: Declaration, tmp_path: Path
+    shop: EventLog, film_shop: Declaration, tmp_path: Path, options: TrainingOptions, by: dict[str, Any]
 ) -> None:
+    interrupted = _interrupted(shop, film_shop, options, tmp_path / "model", **by)
     assert len(epochs(interrupted)) == 1
     saved = SavedRun(interrupted)
     log, plan = saved.opened()
     train(log, plan.declaration, plan.options, interrupted, now=NOW, saved=saved)
-    straight = train(shop, film_shop, OPTIONS, tmp_path / "straight", now=NOW)
+    straight = train(shop, film_shop, options, tmp_path / "straight", now=NOW)
     # The name holds the digest of every weight.
     assert checkpoint.read_manifest(interrupted).name == checkpoint.read_manifest(straight).name
     assert [epoch.loss for epoch in epochs(interrupted)] == [epoch.loss for epoch in epochs(straight)]
@@ -96,6 +127,16 @@ def test_a_damaged_state_is_refused_in_one_sentence(interrupted: Path, name: str
     with pytest.raises(Misconfigured, match=r"start anew without --resume\.$") as refused:
         read()
     assert "\n" not in str(refused.value)
+
+
+def test_a_state_of_other_towers_is_refused_in_one_sentence(
+    interrupted: Path, shop: EventLog, film_shop: Declaration
+) -> None:
+    wider = structs.replace(OPTIONS, towers=TowerOptions(width=128))
+    with pytest.raises(Misconfigured, match=r"size mismatch.*start anew without --resume\.$") as refused:
+        train(shop, film_shop, wider, interrupted, now=NOW, saved=SavedRun(interrupted))
+    assert "\n" not in str(refused.value)
+    assert SavedRun(interrupted).exists
 
 
 def test_a_log_comes_back_from_its_files(shop: EventLog, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from kindred.training.reports.cold_start import (
     NewItems,
     Step,
 )
-from kindred.training.reports.verdicts import more_or_less, plural, sign, spread, verdict
+from kindred.training.reports.verdicts import about, more_or_less, plural, sign, spread, verdict
 
 _FEW_CASES = 200
 
@@ -110,9 +110,9 @@ def _described_items(items: NewItems, name: str) -> Iterator[str]:
         )
         return
     yield (
-        f"Items known by their description alone: {name} {items.among_new[name].mean:.3f} among the "
+        f"Items known by their description alone: {name} {about(items.among_new[name])} among the "
         f"{items.items:,} new ones (a blind guess {items.chance:.3f}), "
-        f"{items.among_all[name].mean:.3f} among all."
+        f"{about(items.among_all[name])} among all; {items.cases:,} {plural('case', items.cases)}."
     )
 
 

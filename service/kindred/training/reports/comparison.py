@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kindred.declaration import Declaration
 from kindred.training.evaluate import Events, Judge, LiveScorer, Rules, Scorer
 from kindred.training.event_log import EventLog, has_type
-from kindred.training.intervals import Bootstrap
+from kindred.training.intervals import Bootstrap, Interval, bootstrap
 from kindred.training.ranking import Ranking
 from kindred.training.reports.measures import Measured, Measures
 from kindred.training.reports.splits import Split, evenly
@@ -40,11 +40,11 @@ class Taste(msgspec.Struct, frozen=True):
     """Items by their popularity in what was learned from.
 
     `events`: mean positive events of an item. `percentile`: mean place among all items, 1 the most
-    popular. `coverage`: share of the catalogue that occurs at all.
+    popular. `coverage`: share of the catalogue that occurs at all, a count, so without an interval.
     """
 
     events: float
-    percentile: float
+    percentile: Interval
     coverage: float
 
 
@@ -92,10 +92,10 @@ def compare(
     """
     log, cases = judge.log, split.cases
     found = [judge.rank(cases, rival.scorer, best=measures.k) for rival in rivals]
-    taste = _Tastes(split.learned, judge.declaration)
+    taste, users = _Tastes(split.learned, judge.declaration), log.users[cases]
     everyone = _group("first-time pairs", log, cases, None, rivals, found, measures)
     rows = [
-        msgspec.structs.replace(row, taste=taste.of(ranking.best))
+        msgspec.structs.replace(row, taste=taste.of(ranking.best, users))
         for row, ranking in zip(everyone.rows, found, strict=True)
     ]
     parts = [
@@ -105,7 +105,7 @@ def compare(
     ]
     return Comparison(
         k=measures.k,
-        targets=taste.of(log.items[cases]),
+        targets=taste.of(log.items[cases][:, None], users),
         overall=msgspec.structs.replace(everyone, rows=rows),
         groups=[*parts, *_repeated(split, judge, rivals, measures, at_most)],
     )
@@ -188,11 +188,12 @@ class _Tastes:
         first, last = (np.searchsorted(places, self._counts, side) for side in ("left", "right"))
         self._percentiles = (first + last - 1) / 2 / max(len(places) - 1, 1)
 
-    def of(self, items: NDArray[np.signedinteger[Any]]) -> Taste:
-        """Of items that are recommended or taken, each as often as it is; -1 stands for none."""
-        items = items[items >= 0]
+    def of(self, items: NDArray[np.signedinteger[Any]], users: NDArray[np.int64]) -> Taste:
+        """Of the items (n, k) that these users (n,) are recommended or took; -1 stands for none."""
+        cases, places = np.nonzero(items >= 0)
+        found = items[cases, places]
         return Taste(
-            float(self._counts[items].mean()),
-            float(self._percentiles[items].mean()),
-            len(np.unique(items)) / self._there,
+            float(self._counts[found].mean()),
+            bootstrap(self._percentiles[found], users[cases]),
+            len(np.unique(found)) / self._there,
         )

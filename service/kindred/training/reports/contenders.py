@@ -74,6 +74,13 @@ def families(
     return [known[name] for name in dict.fromkeys(wanted)]
 
 
+def left_out(wanted: Iterable[str] | None) -> list[str]:
+    """What a reader must know of baselines that nobody left out by name."""
+    if wanted is not None or factorisation.is_installed():
+        return []
+    return ["The baselines iALS and BPR were left out: they need a library (pip install implicit)."]
+
+
 _IMPLICIT = ("als", "bpr")
 
 
@@ -126,24 +133,26 @@ def default(family: Family, learned: EventLog) -> Contender:
     return Contender(family.name, _reading(build(learned), reading), _in_words(settings, reading))
 
 
-def tuned(family: Family, learned: EventLog, known: EventLog, cases: Events, judge: Judge) -> Contender:
-    """The settings that rank `cases` best when fitted on `known`, then fitted on all of `learned`.
+def tuned(
+    family: Family, learned: EventLog, known: EventLog, cases: Events, judge: Judge, k: int = 10
+) -> Contender:
+    """The settings that rank `cases` best, by NDCG@k, when fitted on `known`; fitted on all of `learned`.
 
     First the fit is chosen, then how it reads a history: all pairs would cost a fit each.
     """
     if len(family.fits) * max(len(family.readings), 1) == 1 or not len(cases):
         return default(family, learned)
-    settings, reading = _best(family, known, lambda scorer: judge.rank(cases, scorer).ranks)
+    settings, reading = _best(family, known, lambda scorer: judge.rank(cases, scorer).ranks, k)
     scorer = _reading(family.fits[settings](learned), reading)
     return Contender(family.name, scorer, _in_words(settings, reading))
 
 
-def _best(family: Family, known: EventLog, ranks: Ranks) -> tuple[str, Reading | None]:
+def _best(family: Family, known: EventLog, ranks: Ranks, k: int) -> tuple[str, Reading | None]:
     """Settings and reading."""
     first = next(iter(family.readings), None)
 
     def quality(scorer: Any) -> float:
-        return float(discounted(ranks(scorer), 10).mean())
+        return float(discounted(ranks(scorer), k).mean())
 
     def judged(settings: str) -> tuple[float, str, Any]:
         scorer = _reading(family.fits[settings](known), first)

@@ -34,6 +34,7 @@ from kindred.training.reports.contenders import (
     Family,
     default,
     families,
+    left_out,
     tuned,
 )
 from kindred.training.reports.freshness import Freshness, worth
@@ -127,7 +128,7 @@ class _Evaluation:
             demand=demand,
             cold_start=cold_start,
             neighbours=neighbours,
-            notes=[*self._split.notes, *self._left_out(neighbours)],
+            notes=[*self._split.notes, *left_out(self._options.baselines), *self._left_out(neighbours)],
         )
 
     def _comparison(self, baselines: Sequence[Rival]) -> Comparison:
@@ -152,7 +153,7 @@ class _Evaluation:
             cases = from_time(learned, self._declaration, boundary_us)
             before = learned.before(boundary_us)
         cases = evenly(learned, cases, _TUNING_CASES)
-        return tuned(family, learned, before, cases, self._judge_of(learned))
+        return tuned(family, learned, before, cases, self._judge_of(learned), self._measures.k)
 
     def _judge_of(self, log: EventLog) -> Judge:
         return Judge(log, self._declaration, self._told, reads=self._reads)

@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 
 from kindred.training.reports import charts, findings
-from kindred.training.reports.cold_start import ColdStart
+from kindred.training.reports.cold_start import ColdStart, NewItems
 from kindred.training.reports.cold_start_findings import of_cold_start
 from kindred.training.reports.comparison import Comparison, Group, Row
 from kindred.training.reports.freshness import Freshness
@@ -73,7 +73,7 @@ def _comparison(report: Report) -> str:
         [escape(row.name), *(measured(row.measures[name]) for name in names), *_taste(row)]
         for row in comparison.overall.rows
     ]
-    taken = ["what was taken", *[""] * len(names), "", f"{comparison.targets.percentile:.2f}"]
+    taken = ["what was taken", *[""] * len(names), "", measured(comparison.targets.percentile)]
     settings = [[escape(row.name), escape(row.settings)] for row in comparison.overall.rows if row.settings]
     return (
         section("Against baselines", findings.of_comparison(comparison))
@@ -138,6 +138,7 @@ def _demand(found: Demand, k: int) -> str:
 
 def _cold_start(cold: ColdStart, k: int) -> str:
     text = section("Newcomers: users and items that training never met", of_cold_start(cold, k))
+    text += _new_items(cold.items) if cold.items and cold.items.described else ""
     if not cold.steps:
         return text
     names = [row.name for row in cold.steps[0].rows]
@@ -147,6 +148,16 @@ def _cold_start(cold: ColdStart, k: int) -> str:
     ]
     caption = f"NDCG@{k} of a newcomer's next item, by the number of events that are known before it"
     return text + drawn(charts.newcomers(cold, k), caption) + table(["events", "cases", *names], rows)
+
+
+def _new_items(items: NewItems) -> str:
+    names = list(items.among_all)
+    rows = [
+        [label, *(measured(own[name]) for name in names)]
+        for label, own in (("among the new ones", items.among_new), ("among all", items.among_all))
+    ]
+    caption = f"{items.cases:,} events on items that training never met, ranked by their description alone"
+    return table(["", *names], rows, caption)
 
 
 def _neighbours(found: Neighbours) -> str:
@@ -167,7 +178,7 @@ def _how(report: Report) -> str:
 
 
 def _taste(row: Row) -> tuple[str, str]:
-    return ("", "") if row.taste is None else (f"{row.taste.coverage:.0%}", f"{row.taste.percentile:.2f}")
+    return ("", "") if row.taste is None else (f"{row.taste.coverage:.0%}", measured(row.taste.percentile))
 
 
 def _row(group: Group, name: str | None) -> Row | None:

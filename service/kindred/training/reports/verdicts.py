@@ -25,5 +25,10 @@ def spread(difference: Interval) -> str:
     return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
+def about(value: Interval) -> str:
+    """A figure with half the width of its interval."""
+    return f"{value.mean:.3f} ±{(value.high - value.low) / 2:.3f}"
+
+
 def plural(thing: str, count: int) -> str:
     return thing if count == 1 else f"{thing}s"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from kindred.declaration import Declaration
@@ -65,7 +66,10 @@ def test_before_the_first_event_the_profile_decides(groups: EventLog, film_shop:
 def test_without_the_profile_the_users_id_is_not_read_either(film_shop: Declaration) -> None:
     log = log_of(("u", "a", 1), ("v", "b", 1))
     declared = msgspec.structs.replace(film_shop, user_id_buckets=1_000)
-    model = ModelScorer(Embedder(untrained(declared, items={"a": {}, "b": {}}), "m"), log)
+    untaught = untrained(declared, items={"a": {}, "b": {}})
+    with torch.no_grad():  # as training leaves it
+        untaught.towers.user.profile.tokens.normal_(generator=torch.Generator().manual_seed(0))
+    model = ModelScorer(Embedder(untaught, "m"), log)
     nothing_known = log.histories(log.offsets[:-1])
     of_u, of_v = model.scores(nothing_known)
     assert (of_u != of_v).any()  # by the hashed id alone

@@ -19,7 +19,12 @@ def row(name: str, mean: float, gain: Interval | None = None, *, is_live: bool =
 
 
 def comparison(*rows: Row, groups: tuple[Group, ...] = ()) -> Comparison:
-    return Comparison(10, Taste(1, 0.5, 0.5), Group("first-time pairs", 100, 10, rows, "item-kNN"), groups)
+    return Comparison(
+        10,
+        Taste(1, Interval(0.5, 0.4, 0.6), 0.5),
+        Group("first-time pairs", 100, 10, rows, "item-kNN"),
+        groups,
+    )
 
 
 def test_a_difference_counts_only_where_its_interval_leaves_zero_out() -> None:

@@ -89,7 +89,8 @@ def test_the_page_has_every_section_and_plot(html: str) -> None:
     found = parsed(html)
     assert all(section in found.texts for section in SECTIONS)
     assert found.tags.count("svg") == 4
-    assert found.tags.count("table") >= 6
+    assert found.tags.count("table") >= 7
+    assert "among the new ones" in found.texts
     assert len(set(found.ids)) == len(found.ids)
 
 
@@ -158,4 +159,5 @@ def test_a_terminal_shows_all_tables_whole(report: Report, width: int, tmp_path:
         "Similar users",
     ):
         assert title in shown
+    assert ("a terminal of 118 columns" in shown) == (width < 118)
     assert "…" not in shown
