@@ -64,9 +64,9 @@ class PartitionsTripped(KindredError):
             f"{topic}[{partition}] ({why})" for (topic, partition), why in sorted(reasons.items())
         )
         super().__init__(
-            f"Most records of {names} cannot be events, so it is paused. Mend the declaration and restart "
-            "the workers; or mend the producer and let what it wrote become dead letters with `kindred "
-            "breaker accept`."
+            f"Most records of {names} cannot be taken, so it is paused. Mend the declaration or, where "
+            "Postgres refuses them, the database, and restart the workers; or mend the producer and let "
+            "what it wrote become dead letters with `kindred breaker accept`."
         )
         self.reasons = reasons  # of most of the poison
 

@@ -52,18 +52,20 @@ class Intake:
         self._breaker = breaker
         self._history = history
         self._untold_items: list[Item] = []
+        self._refused: list[DeadLetter] = []  # of the delivery in hand
 
     def apply(self, delivery: Delivery) -> list[Affected]:
         """Raises PartitionsTripped before anything is written; Outage: then call again with the same."""
         decoded, counts = self._judged(delivery)
         done: list[Affected] = []
+        self._refused = []
         try:
             self._apply(decoded, delivery, done)
         except (Outage, PartitionsTripped):
             # Earlier halves have committed and will be applied again, but their item changes are told once.
             self._untold_items.extend(item for affected in done for item in affected.changed_items)
             raise
-        self._breaker.count(counts)
+        self._breaker.count(counts, self._refused)
         return self._with_untold_items(done)
 
     def _judged(self, delivery: Delivery) -> tuple[Decoded, dict[Partition, Counts]]:
@@ -90,6 +92,7 @@ class Intake:
         if len(delivery.records) == 1:
             letter = DeadLetter(delivery.records[0], Reason.REFUSED_BY_POSTGRES, str(refusal))
             done.append(self._transact(Decoded(dead_letters=[letter]), delivery, ANY_FLOOR_US))
+            self._refused.append(letter)
             return
         for half in delivery.halves():
             self._apply(decode(half.records, self._contract), half, done)

@@ -11,17 +11,25 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
+from psycopg import sql
 
 from faults.cluster import Cluster
 from faults.traffic import Traffic
 from running import metric
 
 INTERVAL_SECONDS = 5.0
+MOST_BLOAT, SPARE_MB = 3.0, 20.0  # a table with its indexes: times the rows in it, and what is spare
 LAG = "SELECT sum(next_offset)::bigint, (SELECT count(*) FROM pending_sync) FROM synced_offset"
 # Indexes and TOAST included; partitions of the log count as one.
 TABLES = """
 SELECT regexp_replace(relname, '_(default|[0-9]+)$', '') AS name, sum(pg_total_relation_size(relid)) / 1e6
 FROM pg_stat_user_tables WHERE schemaname = current_schema() GROUP BY 1
+"""
+
+
+SIZES = """
+SELECT relname, pg_total_relation_size(relid) / 1e6
+FROM pg_stat_user_tables WHERE schemaname = current_schema() ORDER BY 1
 """
 
 
@@ -42,6 +50,19 @@ class Sample:
     blocks: float
     native_mb: float
     table_mb: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """MB with indexes, TOAST and dead rows, and MB of the rows that are in it."""
+
+    name: str
+    mb: float
+    rows_mb: float
+
+    @property
+    def is_bloated(self) -> bool:
+        return self.mb > MOST_BLOAT * self.rows_mb + SPARE_MB
 
 
 class Sampler:
@@ -75,6 +96,12 @@ class Sampler:
             self._told("kindred_native_bytes") / 1e6, table_mb,
         )  # fmt: skip
 
+    def tables(self) -> list[Table]:
+        """What all tables hold, partitions of the log one by one. Reads every row. Raises psycopg.Error."""
+        with self._made.superuser() as connection:
+            sizes = connection.execute(SIZES).fetchall()
+            return [Table(name, float(mb), _rows_mb(connection, name)) for name, mb in sizes]
+
     def _memory_mb(self) -> dict[int, float]:
         found: dict[int, float] = {}
         for worker in self._made.workers:
@@ -92,6 +119,13 @@ class Sampler:
         while not self._stop.wait(INTERVAL_SECONDS):
             with suppress(psycopg.Error):
                 self.samples.append(self.look())
+
+
+def _rows_mb(connection: psycopg.Connection[Any], table: str) -> float:
+    query = sql.SQL("SELECT coalesce(sum(pg_column_size(t.*)), 0) / 1e6 FROM {} t")
+    row = connection.execute(query.format(sql.Identifier(table))).fetchone()
+    assert row is not None
+    return float(row[0])
 
 
 def of_process(samples: list[Sample], pid: int) -> tuple[list[float], list[float]]:

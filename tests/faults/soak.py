@@ -85,7 +85,7 @@ def main() -> int:
         return 130
     Path(options.json).write_text(json.dumps(asdict(result), indent=1) + "\n")
     print("\n".join(report(result)))
-    return 0 if result.is_good else 1
+    return 1 if result.faulty else 0
 
 
 def _options() -> argparse.Namespace:

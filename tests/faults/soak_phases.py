@@ -49,7 +49,7 @@ class Soak:
         self._burst()
         self.traffic.stop()
         self.result.events = self.traffic.sent - self.traffic.lost
-        self.result.lag_left = self.sampler.look().lag
+        self.result.lag_left, self.result.tables = self.sampler.look().lag, self.sampler.tables()
         self.result.settled_after_seconds, differing = judged(
             self.made, self.traffic.barriers, self.say, SETTLE_SECONDS
         )

@@ -9,13 +9,14 @@ SMALL_MB = 0.5
 
 
 def report(result: Result) -> list[str]:
-    """The last line is the oracle's."""
+    """The last line says whether all is well, and that the oracle found the end equal."""
     return [
         f"highest rate {result.highest_rate:,.0f} records/s; {result.events:,} events; "
         f"{len(result.faults)} faults injected",
         *_memory(result),
         f"lag: {result.highest_lag:,} at most during the soak, {result.lag_left:,} left at the end",
         *_growth(result),
+        *_in_the_end(result),
         _verdict(result),
     ]
 
@@ -63,7 +64,13 @@ def _growth(result: Result) -> list[str]:
     ]
 
 
+def _in_the_end(result: Result) -> list[str]:
+    large = [each for each in result.tables if each.mb > SMALL_MB]
+    told = ", ".join(f"{each.name} {each.mb:.0f} ({each.rows_mb:.0f})" for each in large)
+    return [f"tables in the end, and the rows in them: {told} MB"] if large else []
+
+
 def _verdict(result: Result) -> str:
-    if result.differing:
-        return f"oracle: DIFFERS: {' | '.join(result.differing)}"
-    return f"oracle: settled after {result.settled_after_seconds:.0f} s: equal"
+    if result.faulty:
+        return f"NOT WELL: {' | '.join(result.faulty)}"
+    return f"settled after {result.settled_after_seconds:.0f} s: equal, and nothing grew"

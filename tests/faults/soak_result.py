@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from faults.sampling import Sample
+from faults.sampling import Sample, Table
 from faults.trend import Trend
 
 MOST_GROWTH = 0.01  # of the blocks in use at rest
+MOST_AT_BURST = 1.1  # times what was resident before
 MOST_NATIVE_GROWTH_MB = (
     5.0  # docs/reliability.md: 4 million records brought 3.6 MB, early on and not explained
 )
@@ -63,14 +64,24 @@ class Result:
     lag_left: int = 0
     settled_after_seconds: float = 0.0
     differing: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)  # in the end
     samples: list[Sample] = field(default_factory=list)
 
     @property
-    def is_good(self) -> bool:
-        """Nothing lost, nothing left, and at rest no more in use than before.
+    def faulty(self) -> list[str]:
+        """What was not as it must be: nothing lost, nothing left, nothing that grows without end.
 
-        Resident memory is told and not judged: it is what the largest backlog so far needed, in whatever
-        pieces the C library had.
+        Resident memory during the soak is told and not judged: it is what the largest backlog so far needed,
+        in whatever pieces the C library had.
         """
-        is_flat = self.before is None or self.after is None or not self.after.grew(self.before)
-        return is_flat and not self.lag_left and not self.differing
+        found = [*self.differing, *(f"{table.name} is bloated" for table in self.tables if table.is_bloated)]
+        before, most = self.memory_at_burst_mb
+        if self.lag_left:
+            found.append(f"lag {self.lag_left:,} is left")
+        if self.before is None or self.after is None:
+            found.append("the worker does not tell what it has in use")
+        elif self.after.grew(self.before):
+            found.append("more is in use at rest than before")
+        if most > MOST_AT_BURST * before:
+            found.append(f"the burst took memory from {before:.0f} to {most:.0f} MB")
+        return found

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faults.sampling import Table
 from faults.soak import run
 from faults.soak_report import report
-from faults.soak_result import InUse, Plan
+from faults.soak_result import InUse, Plan, Result
 from faults.trend import trend
 
 SECONDS = np.arange(0, 1_800, 5.0)
@@ -46,6 +47,20 @@ def test_what_is_in_use_at_rest_may_hardly_grow() -> None:
     assert InUse(2_000, 1e6, 305.5).grew(before)
 
 
+def test_a_verdict_names_all_that_is_not_well() -> None:
+    plan = Plan(1, 1.0, 1, 1, 1, 1.0, 0.7, 0.0, 1.0)
+    rest = InUse(1_000, 1e6, 300.0)
+    well = Result(plan, {}, before=rest, after=rest, tables=[Table("item", 30.0, 4.0)])
+    assert report(well)[-1].endswith("equal, and nothing grew")
+    ill = Result(
+        plan, {}, before=rest, after=InUse(2_000, 2e6, 300.0), tables=[Table("item", 33.0, 4.0)],
+        memory_at_burst_mb=(700.0, 800.0), lag_left=3, differing=["user u"],
+    )  # fmt: skip
+    assert report(ill)[-1].startswith("NOT WELL: user u | item is bloated | lag 3 is left | more is in use")
+    assert "from 700 to 800 MB" in report(ill)[-1]
+    assert Result(plan, {}).faulty == ["the worker does not tell what it has in use"]
+
+
 @pytest.mark.slow
 def test_a_soak_of_seconds_ends_equal(tmp_path: Path) -> None:
     plan = Plan(
@@ -54,6 +69,8 @@ def test_a_soak_of_seconds_ends_equal(tmp_path: Path) -> None:
     )  # fmt: skip
     said: list[str] = []
     result = run(plan, tmp_path, said.append)
-    assert report(result)[-1].endswith("equal"), said
+    assert not result.differing, said
     assert result.lag_left == 0
+    assert {table.name for table in result.tables} >= {"app_user", "item", "pending_sync"}
+    assert sum(table.rows_mb for table in result.tables) > 0.1
     assert result.events > 3 * plan.users + plan.share * plan.rate * plan.seconds

@@ -144,6 +144,27 @@ def test_what_others_send_while_poison_is_accepted_is_not_lost(settings: Setting
         eventually(lambda: one(settings, LOGGED) == sent)
 
 
+def test_a_partition_of_which_postgres_refuses_most_pauses_too(settings: Settings, tmp_path: Path) -> None:
+    """One batch late, for Postgres sees what decode lets pass; a constraint stands for what it minds."""
+    settings = prepare(settings, tmp_path, batch_size=FEWEST)
+    rows(settings, "ALTER TABLE interaction ADD CONSTRAINT nothing CHECK (item < 0)")
+    topic = settings.topic("interactions")
+    with producing(settings) as produce, running(settings):
+        for number in range(10 * FEWEST):
+            produce.raw("interactions", "u1", json.dumps(interaction("u1", "3", number)).encode(), 1)
+        produce.flush()
+        eventually(lambda: f"{topic}[1]" in ready(settings).get("reasons", ()))
+        (trip,) = kindred_list(settings, "breaker", "list")
+        assert trip["reason"] == "refused_by_postgres"
+        letters = one(settings, LETTERS)
+        assert FEWEST <= letters <= 4 * FEWEST
+        assert trip["record_offset"] == letters
+        rows(settings, "ALTER TABLE interaction DROP CONSTRAINT nothing")
+    with running(settings):
+        eventually(lambda: one(settings, LOGGED) == 10 * FEWEST - letters)
+        assert one(settings, LETTERS) == letters
+
+
 def test_unknown_types_never_trip(settings: Settings, tmp_path: Path) -> None:
     settings = prepare(settings, tmp_path)
     with producing(settings) as produce:

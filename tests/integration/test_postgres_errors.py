@@ -207,6 +207,17 @@ def test_one_worker_leads_and_another_takes_over(database: Database) -> None:
         assert not first.held()
 
 
+def test_a_leader_that_is_frozen_is_replaced(database: Database) -> None:
+    with Leadership(database, idle_timeout_seconds=0.2) as frozen, Leadership(database, 60.0) as other:
+        assert frozen.held()
+        assert not other.held()
+        eventually(other.held)  # while its connection stands
+        with pytest.raises(Outage):
+            frozen.held()
+        assert not frozen.held()
+        assert other.held()
+
+
 def test_a_leader_whose_connection_was_cut_learns_of_it(database: Database) -> None:
     with Leadership(database) as first, Leadership(database) as second:
         assert first.held()

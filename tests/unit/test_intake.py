@@ -34,6 +34,10 @@ class Floored:
         return decoded
 
 
+def letters(history: Floored) -> int:
+    return sum(len(decoded.dead_letters) for decoded in history.applied)
+
+
 def records(number: int, at_us: int) -> list[Record]:
     return [
         Record("interactions", 0, offset, at_us // 1000, b"u", json.dumps(_event(offset, at_us)).encode())
@@ -64,3 +68,23 @@ def test_a_record_that_postgres_refuses_becomes_a_letter_whatever_the_floor() ->
     intake(history).apply(Delivery(records(1, FLOOR_US + 1_000_000)))
     ((letter,),) = [decoded.dead_letters for decoded in history.applied]
     assert letter.reason is Reason.REFUSED_BY_POSTGRES
+
+
+def test_after_a_batch_that_postgres_refuses_the_next_trips_before_it_is_written() -> None:
+    history = Floored(refuses=True)
+    room = intake(history)
+    room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))
+    assert letters(history) == 20
+    with pytest.raises(PartitionsTripped, match="refused_by_postgres"):
+        room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))
+    assert letters(history) == 20
+
+
+def test_a_few_refused_records_trip_nothing() -> None:
+    history = Floored(refuses=True)
+    room = intake(history)
+    for _ in range(2):
+        room.apply(Delivery(records(4, FLOOR_US + 1_000_000)))
+    assert letters(history) == 8
+    history.refuses = False
+    room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))

@@ -26,6 +26,23 @@ _CHECK = {
         "Kafka denies access",
         "Give this user its rights on topics and group; docs/security.md lists them.",
     ),
+    kafka_errors.InvalidSessionTimeoutError: (
+        "Kafka refuses the session timeout",
+        "Set KINDRED_KAFKA__SESSION_TIMEOUT_MS within the brokers' group.min.session.timeout.ms (6000 by "
+        "default) and group.max.session.timeout.ms.",
+    ),
+    kafka_errors.FencedInstanceIdError: (
+        "Another worker has this one's group instance id",
+        "Give each its own KINDRED_KAFKA__GROUP_INSTANCE_ID, or none.",
+    ),
+    kafka_errors.InconsistentGroupProtocolError: (
+        "The group has members of another kind",
+        "Give Kindred a KINDRED_KAFKA__GROUP_ID of its own.",
+    ),
+    kafka_errors.InvalidGroupIdError: (
+        "Kafka refuses the group's name",
+        "Set KINDRED_KAFKA__GROUP_ID.",
+    ),
 }
 
 

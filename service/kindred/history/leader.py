@@ -12,10 +12,14 @@ from kindred.history.connection import Connection, Database
 
 
 class Leadership:
-    """Holds the lock for as long as its connection lives; two never hold it at once."""
+    """Holds the lock for as long as its connection lives; two never hold it at once.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    With `idle_timeout_seconds` Postgres ends a connection by which nobody asked for so long: the machine of
+    a frozen process still acknowledges keep-alives, and nobody else would lead.
+    """
+
+    def __init__(self, database: Database, idle_timeout_seconds: float = 0.0) -> None:
+        self._database, self._idle_timeout_ms = database, int(1_000 * idle_timeout_seconds)
         self._connection: Connection | None = None
         self._leads = False
 
@@ -24,6 +28,7 @@ class Leadership:
         try:
             if self._connection is None:
                 self._connection = self._database.dedicated()
+                self._connection.execute(f"SET idle_session_timeout = {self._idle_timeout_ms}")
                 return self._try()
             self._connection.execute("SELECT 1")
             return self._leads or self._try()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -25,6 +26,8 @@ SLICE_USERS = 5_000
 SLICE_ITEMS = 2_000
 MOST_PENDING = 20_000  # a sweep waits for the workers rather than flood them
 RETRY_SECONDS = 60.0
+LEADER_SILENCE_SECONDS = 60.0
+PUT_OFF_TIMES = 5
 PARTITIONS_INTERVAL_SECONDS = 600.0
 REAPING_INTERVAL_SECONDS = 60.0
 
@@ -45,18 +48,19 @@ class Housekeeping:
         self._popularity_after = 0
         self._is_away = False
         self._due: dict[str, float] = {}
+        self._times_busy = Counter[str]()  # in a row, by task
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; an outage only delays it."""
-        with Leadership(self._database) as leadership:
-            while not stop.wait(self._settings.worker.housekeeping_interval_seconds):
+        interval_seconds = self._settings.worker.housekeeping_interval_seconds
+        silence_seconds = max(LEADER_SILENCE_SECONDS, 3 * interval_seconds)
+        with Leadership(self._database, silence_seconds) as leadership:
+            while not stop.wait(interval_seconds):
                 self._attempt(leadership)
 
     def _attempt(self, leadership: Leadership) -> None:
         try:
-            if self._leads(leadership):
-                self._turn()
-            else:
+            if not self._turn(leadership):
                 self._hand_over()
             self._health.degraded("housekeeping", None)
         except Outage as outage:
@@ -64,19 +68,27 @@ class Housekeeping:
         except Exception as error:  # a thread of its own: otherwise nobody would ever hear of it
             self._fail("housekeeping", error)
 
-    def _turn(self) -> None:
-        self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
-        self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
-        self._every("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping)
-        self._every("letters", 0.0, self._keep_searching)
-        self._every("sweeping", 0.0, self._keep_sweeping)
+    def _turn(self, leadership: Leadership) -> bool:
+        """Whether this worker leads, and led to the end of the turn."""
+        tasks: list[tuple[str, float, Callable[[], None]]] = [
+            ("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions),
+            ("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity),
+            ("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping),
+            ("letters", 0.0, self._keep_searching),
+            ("sweeping", 0.0, self._keep_sweeping),
+        ]
+        for task in tasks:
+            if not self._leads(leadership):  # asked before each: a leader that is silent for long is replaced
+                return False
+            self._every(*task)
         metrics.PENDING.set(sweeps.pending_count(self._database))
+        return True
 
     def _hand_over(self) -> None:
         """What this worker failed at is another one's task now."""
         for name in self._due:
             self._health.degraded(f"housekeeping: {name}", None)
-        self._due = {}
+        self._due, self._times_busy = {}, Counter()
 
     def _leads(self, leadership: Leadership) -> bool:
         """Every worker asks in every turn: so one without records, too, notices that Postgres is away."""
@@ -104,12 +116,20 @@ class Housekeeping:
             task()
         except (Outage, CollectionGone) as outage:
             self._due[name] = now + min(interval_seconds, RETRY_SECONDS)
-            log.warning("housekeeping_delayed", task=name, reason=str(outage))
+            self._put_off(name, outage)
         except Exception as error:
             self._due[name] = now + RETRY_SECONDS
             self._fail(f"housekeeping: {name}", error)
         else:
+            self._times_busy[name] = 0
             self._health.degraded(f"housekeeping: {name}", None)
+
+    def _put_off(self, name: str, outage: Outage | CollectionGone) -> None:
+        """A server that is away shows by itself, one that is only too busy for this task does not."""
+        log.warning("housekeeping_delayed", task=name, reason=str(outage))
+        self._times_busy[name] += isinstance(outage, Outage) and outage.is_busy
+        if self._times_busy[name] >= PUT_OFF_TIMES:
+            self._health.degraded(f"housekeeping: {name}", f"put off again and again: {outage}")
 
     def _fail(self, what: str, error: Exception) -> None:
         log.error(
