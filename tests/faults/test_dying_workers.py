@@ -54,20 +54,23 @@ def test_one_worker_after_another_is_killed_at_a_step(
 
 
 @pytest.mark.parametrize(
-    ("step", "max_batch_age_seconds"),
+    ("step", "max_batch_age_seconds", "held_seconds"),
     [
-        ("embedded", 300),  # its vectors come late, and lose against newer revisions
-        pytest.param(
-            "embedded", 3, marks=slow
-        ),  # rule 7: it may have slept through an erasure and its reaping
-        pytest.param("merged, not committed", 300, marks=slow),  # it holds row locks that others wait for
-        pytest.param("users upserted", 300, marks=slow),  # its commit comes late
+        ("embedded", 300, 0),  # its vectors come late, and lose against newer revisions
+        # rule 7: it may have slept through an erasure and its reaping
+        pytest.param("embedded", 3, 0, marks=slow),
+        pytest.param("merged, not committed", 300, 0, marks=slow),  # it holds row locks that others wait for
+        pytest.param("users upserted", 300, 0, marks=slow),  # its commit comes late
+        pytest.param("embedded", 300, 20, marks=slow),  # past max.poll.interval as well
+        pytest.param("users upserted", 300, 20, marks=slow),
     ],
 )
 @pytest.mark.timeout(240)
 def test_a_zombie_is_held_until_others_have_gone_on(
-    settings: Settings, tmp_path: Path, step: str, max_batch_age_seconds: float
+    settings: Settings, tmp_path: Path, step: str, max_batch_age_seconds: float, held_seconds: float
 ) -> None:
+    kafka = settings.kafka.model_copy(update={"max_poll_interval_ms": 15_000})
+    settings = settings.model_copy(update={"kafka": kafka})
     settings = prepare(settings, tmp_path, batch_size=50, max_batch_age_seconds=max_batch_age_seconds)
     partner = beside(settings)
     with (
@@ -75,10 +78,12 @@ def test_a_zombie_is_held_until_others_have_gone_on(
         worker_at(settings, step, signal.SIGSTOP, tmp_path) as zombie,
     ):
         eventually(lambda: is_held(zombie), PATIENCE_SECONDS)
+        held_until = time.monotonic() + held_seconds
         with running(partner):
             eventually(lambda: is_ready(partner), PATIENCE_SECONDS)
             enough(traffic)
             applied(privileged(settings), PATIENCE_SECONDS)
+            time.sleep(max(0.0, held_until - time.monotonic()))
             os.kill(zombie.pid, signal.SIGCONT)
             eventually(lambda: is_ready(settings), PATIENCE_SECONDS)
             settled(privileged(settings), PATIENCE_SECONDS)

@@ -102,6 +102,13 @@ def test_a_statement_that_takes_too_long_is_an_outage(postgres_url: str) -> None
         execute(database, "SELECT pg_sleep(5)")
 
 
+@pytest.mark.parametrize("state", ["XX000", "XX001", "53100", "57P01", "58030"])
+def test_what_no_event_is_to_blame_for_is_an_outage(database: Database, state: str) -> None:
+    raised = f"DO $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = '{state}'; END $$"
+    with pytest.raises(Outage, match="broken"):
+        execute(database, raised)
+
+
 def test_a_lock_that_takes_too_long_is_an_outage(postgres_url: str, database: Database) -> None:
     impatient = Database(PostgresSettings(url=postgres_url, lock_timeout_seconds=0.1), database.schema)
     with closing(impatient), database.transaction() as connection:

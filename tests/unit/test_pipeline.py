@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from kindred.errors import Misconfigured, Outage
@@ -14,7 +15,7 @@ from kindred.events.schema import Record
 from kindred.events.source import Claim, Polled
 from kindred.health import Health
 from kindred.mailbox import Batch, Mailbox
-from kindred.pipeline import Applied, Done, Pipeline
+from kindred.pipeline import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Applied, Done, Pipeline, _waits
 
 P0, P1 = ("interactions", 0), ("interactions", 1)
 
@@ -149,6 +150,16 @@ class TestMailbox:
         began = time.monotonic()
         assert mailbox.take(5) is not None
         assert time.monotonic() - began < 2
+
+
+def test_attempts_grow_apart_and_no_two_workers_come_at_once() -> None:
+    ours, theirs = ([*islice(_waits(), 20)] for _ in range(2))
+    assert len({*ours, *theirs}) == 40
+    longest = FIRST_WAIT_SECONDS
+    for wait_seconds in ours:
+        assert longest / 2 <= wait_seconds <= longest
+        longest = min(2 * longest, LONGEST_WAIT_SECONDS)
+    assert longest == LONGEST_WAIT_SECONDS
 
 
 @dataclass

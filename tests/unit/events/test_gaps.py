@@ -1,0 +1,32 @@
+"""A gap is never passed over in silence. Real ones, on Apache Kafka: integration/test_lost_offsets.py."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from kindred.errors import Misconfigured
+from kindred.events.gaps import Gaps
+from kindred.server_settings import KafkaSettings
+
+LOST = {("interactions", 3): 17, ("users", 0): None}
+FIRSTS = {("interactions", 3): 40, ("users", 0): 2}
+
+
+def test_by_default_somebody_has_to_decide() -> None:
+    gaps = Gaps(KafkaSettings())
+    with pytest.raises(Misconfigured, match=r"interactions\[3\], users\[0\].*ON_LOST_OFFSETS=earliest"):
+        gaps.skip(LOST, FIRSTS)
+    assert gaps.count == 0
+
+
+def test_with_leave_to_go_on_each_gap_is_counted_and_logged_with_both_offsets() -> None:
+    gaps = Gaps(KafkaSettings(on_lost_offsets="earliest"))
+    with capture_logs() as logged:
+        gaps.skip(LOST, FIRSTS)
+    assert gaps.count == 1
+    assert [(each["topic"], each["wanted"], each["goes_on_from"]) for each in logged] == [
+        ("interactions", 17, 40),
+        ("users", None, 2),
+    ]
+    assert {each["log_level"] for each in logged} == {"error"}
