@@ -93,8 +93,9 @@ def _check_letter(letter: DeadLetter) -> None:
     assert letter.detail.isascii()
     assert letter.detail.isprintable()
     assert len(letter.detail) < 300
-    for user in ("u1", '"', "\\"):
-        naming.names_user(letter.record.key, letter.record.value, user)
+    users = {user: naming.spellings(user) for user in ("u1", '"', "\\")}
+    for is_item in (False, True):
+        naming.named_users(letter.record.key or b"", letter.record.value or b"", users, is_item)
 
 
 def _check_event(event: Event, record: Record) -> None:

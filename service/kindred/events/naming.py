@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
+
+Spelled = Mapping[str, Sequence[bytes]]  # users, each with the spellings of the id
 
 _USER_ID = re.compile(rb'"user_id"\s*:\s*("(?:[^"\\]|\\.)*+"|-?\d+)')
 _WORD = rb"[\w.@\x80-\xff-]"
@@ -21,21 +24,26 @@ def spellings(user_id: str) -> list[bytes]:
     return sorted({plain, escaped.encode(), readable.encode(errors="surrogatepass")})
 
 
-def names_user(key: bytes | None, value: bytes | None, user_id: str) -> bool:
-    """Whether the key is the user's id, or the value names the user."""
-    return _is_key_of(key or b"", user_id) or value_names_user(value or b"", user_id)
+def named_users(key: bytes, value: bytes, spelled: Spelled, is_item: bool = False) -> list[str]:
+    """Which of these users a record names, by its key or in its value.
+
+    An item's key is an item's id, and its value full of words and numbers that are no users: there only what
+    speaks of a `"user_id"` counts.
+    """
+    if said := [_text(token) for token in _USER_ID.findall(value)]:
+        found = spelled.keys() & set(said)
+    elif is_item and b'"user_id"' not in value:
+        found = set()
+    else:
+        found = {user_id for user_id, several in spelled.items() if _is_mentioned(several, value)}
+    if not is_item:
+        keys = {key, key.removeprefix(b'"').removesuffix(b'"')}
+        found |= {user_id for user_id, several in spelled.items() if not keys.isdisjoint(several)}
+    return sorted(found)
 
 
-def value_names_user(value: bytes, user_id: str) -> bool:
-    """The same for the value alone, as of an item, whose key names no user."""
-    if named := [_text(token) for token in _USER_ID.findall(value)]:
-        return user_id in named
-    return any(_mention(each).search(value) for each in spellings(user_id))
-
-
-def _is_key_of(key: bytes, user_id: str) -> bool:
-    as_json = key.removeprefix(b'"').removesuffix(b'"')
-    return not {key, as_json}.isdisjoint(spellings(user_id))
+def _is_mentioned(spellings: Sequence[bytes], value: bytes) -> bool:
+    return any(each in value and _mention(each).search(value) for each in spellings)
 
 
 def _text(token: bytes) -> str:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from kindred.events.naming import ESCAPE, names_user, spellings, value_names_user
+from kindred.events.naming import ESCAPE, named_users, spellings
 from kindred.history import columns, letters
 from kindred.history.connection import Connection, Database
 
@@ -103,7 +103,7 @@ def search(database: Database, users: Users, items_topic: str, after: int = 0) -
         yield [
             (letter_id, user_id)
             for letter_id, topic, key, value, record_at in candidates
-            for user_id in _named(topic == items_topic, key or b"", value or b"", spelled)
+            for user_id in named_users(key or b"", value or b"", spelled, is_item=topic == items_topic)
             if (end := users[user_id]) is None or record_at <= end
         ]
         after = until
@@ -140,14 +140,3 @@ def _end_of_slice(database: Database, after: int) -> int | None:
     with database.transaction() as connection:
         row = connection.execute(END_OF_SLICE, [after, letters.SLICE_LETTERS]).fetchone()
     return None if row is None else row[0]
-
-
-def _named(is_item: bool, key: bytes, value: bytes, spelled: Mapping[str, Sequence[bytes]]) -> Iterator[str]:
-    text = key + b" " + value
-    for user_id, several in spelled.items():
-        if ESCAPE not in text and not any(each in text for each in several):
-            continue
-        # An item's key is an item's id, and its value full of words and numbers that are no users.
-        named = b'"user_id"' in value and value_names_user(value, user_id)
-        if named or (not is_item and names_user(key, value, user_id)):
-            yield user_id
