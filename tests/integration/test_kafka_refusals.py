@@ -12,7 +12,8 @@ import pytest
 from kindred.composition import run_worker
 from kindred.errors import Misconfigured
 from kindred.settings import Settings
-from running import beside, eventually, is_ready, prepare
+from running import beside, eventually, is_ready, many, prepare, producing
+from truth import assert_exact, is_searchable
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("KINDRED_TEST_NATIVE") != "1",
@@ -33,17 +34,21 @@ def test_a_session_timeout_outside_the_brokers_limits(settings: Settings, tmp_pa
 
 @pytest.mark.timeout(90)
 def test_an_instance_id_that_two_workers_have(settings: Settings, tmp_path: Path) -> None:
-    """The later one takes the place of the earlier, which must not go on reading."""
+    """The later one takes the place of the earlier, which learns of it when it commits."""
     settings = prepare(changed(settings, group_instance_id="worker-0"), tmp_path)
     later, stop = beside(settings), threading.Event()
-    with ThreadPoolExecutor(2) as pool:
+    events = many(30)
+    with ThreadPoolExecutor(2) as pool, producing(settings) as produce:
         first = pool.submit(run_worker, settings, stop)
         eventually(lambda: is_ready(settings))
         second = pool.submit(run_worker, later, stop)
         try:
+            eventually(lambda: is_ready(later))
+            produce.interactions(events)
             with pytest.raises(Misconfigured, match=r"its own KINDRED_KAFKA__GROUP_INSTANCE_ID"):
                 first.result(timeout=60)
-            eventually(lambda: is_ready(later))
+            eventually(lambda: is_searchable(later))
         finally:
             stop.set()
             second.result(timeout=30)
+    assert_exact(later, events)

@@ -18,6 +18,7 @@ class Gaps:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.count = 0
+        self._noted: dict[Partition, tuple[int | None, int | None]] = {}
         self._may_be_skipped = settings.on_lost_offsets == "earliest"
 
     def skip(self, wanted: Mapping[Partition, int | None], firsts: Mapping[Partition, int]) -> None:
@@ -30,9 +31,10 @@ class Gaps:
                 "KINDRED_KAFKA__ON_LOST_OFFSETS=earliest to go on with the first record there is, or restore "
                 "the topic."
             )
-        for (topic, partition), offset in wanted.items():
-            log.error(
-                "offsets_lost", topic=topic, partition=partition, wanted=offset,
-                goes_on_from=firsts.get((topic, partition)),
-            )  # fmt: skip
-        self.count += 1
+        found = {each: (offset, firsts.get(each)) for each, offset in wanted.items()}
+        # A rebalance before the first commit behind a gap leads back to it.
+        if new := {each: gap for each, gap in found.items() if self._noted.get(each) != gap}:
+            for (topic, partition), (offset, first) in new.items():
+                log.error("offsets_lost", topic=topic, partition=partition, wanted=offset, goes_on_from=first)
+            self._noted |= new
+            self.count += 1

@@ -62,14 +62,18 @@ class Positions:
         asked = set(partitions)
         committed, ends = self.committed(asked), self.ends(asked)
         starts = committed | self.firsts(asked - committed.keys())
-        for partition, offset in starts.items():
-            self._consumer.seek(TopicPartition(*partition), offset)
+        self._seek(starts)
         return {each: Claim(committed.get(each, 0), starts[each], ends[each]) for each in asked}
 
     def begin(self, partitions: Iterable[Partition]) -> None:
         """Read these from the first record there is."""
         with suppress(ValueError):  # revoked this moment
             self._consumer.seek_to_beginning(*(TopicPartition(*each) for each in partitions))
+
+    def move(self, offsets: Mapping[Partition, int]) -> None:
+        """Read on from these, at once: what a fetch under way says of the position before counts no more."""
+        with suppress(ValueError):  # revoked this moment
+            self._seek(offsets)
 
     def commit(self, offsets: Mapping[Partition, int], timeout_ms: int) -> None:
         """Commit these for the group, unless a rebalance is under way: then they are delivered again."""
@@ -83,6 +87,10 @@ class Positions:
             return
         except kafka_errors.KafkaError as error:
             raise meaning(error) from error
+
+    def _seek(self, offsets: Mapping[Partition, int]) -> None:
+        for partition, offset in offsets.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
 
     def _committed(self, partition: TopicPartition) -> int | None:
         try:

@@ -168,8 +168,9 @@ class Source:
     def _lose(self, lost: Mapping[Partition, int | None]) -> None:
         if not self._is_settled:  # `_settle` moves it, and then it shows again
             return
-        self.gaps.skip(lost, self._positions.firsts(lost))
-        self._positions.begin(lost)
+        firsts = self._positions.firsts(lost)
+        self.gaps.skip(lost, firsts)
+        self._positions.move(firsts)
 
     # Committing
 

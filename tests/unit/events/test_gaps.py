@@ -30,3 +30,14 @@ def test_with_leave_to_go_on_each_gap_is_counted_and_logged_with_both_offsets() 
         ("users", None, 2),
     ]
     assert {each["log_level"] for each in logged} == {"error"}
+
+
+def test_a_gap_that_a_rebalance_leads_back_to_is_one_gap() -> None:
+    gaps = Gaps(KafkaSettings(on_lost_offsets="earliest"))
+    for _ in range(2):
+        gaps.skip(LOST, FIRSTS)
+    assert gaps.count == 1
+    with capture_logs() as logged:
+        gaps.skip(LOST, FIRSTS | {("users", 0): 3})  # retention went on
+    assert gaps.count == 2
+    assert [each["topic"] for each in logged] == ["users"]
