@@ -42,6 +42,10 @@ class Embedded:
     seen: Sequence[Sequence[PointId]]
 
 
+class _TooOld(Exception):
+    """A batch that must not be written any more."""
+
+
 class Syncer:
     """The three steps. Each is called from one thread at a time; `apply` and the rest may overlap."""
 
@@ -97,15 +101,21 @@ class Syncer:
     def upsert(self, embedded: Embedded) -> None:
         """Vectors into Qdrant, fenced by the revision. Raises Outage."""
         affected = embedded.affected
-        for model in self._addressed(affected):
-            for write in self._writes(model, embedded):
-                # An erasure may have come and gone meanwhile (rule 7).
-                if affected.age_seconds > self._max_batch_age_seconds:
-                    return self._history.request_again(affected)
-                self._write(model, write)
+        try:
+            with self._index.checked(partial(self._check_age, affected)):
+                for model in self._addressed(affected):
+                    for write in self._writes(model, embedded):
+                        self._write(model, write)
+        except _TooOld:
+            return self._history.request_again(affected)
         if affected.pending:
             self._history.finish_pending(affected.pending)
         return None
+
+    def _check_age(self, affected: Affected) -> None:
+        """Before each request: an erasure may have come and gone meanwhile (rule 7)."""
+        if affected.age_seconds > self._max_batch_age_seconds:
+            raise _TooOld
 
     def _addressed(self, affected: Affected) -> Sequence[str]:
         """Whose collections must hear of it: of a tombstone, all that were not dropped yet (rule 16)."""

@@ -157,6 +157,24 @@ def test_requests_are_cut_by_bytes_and_nothing_is_lost(shop: Shop) -> None:
     assert shop.payload(shop.names.users(MODEL), 99) is not None
 
 
+def test_a_write_can_be_ended_between_two_requests(shop: Shop) -> None:
+    small = Index(shop.client, shop.names, shop.declaration, max_request_bytes=2_000)
+    user_ids = [str(number) for number in range(100)]
+    vectors = unit([[1, number, 0, 0] for number in range(100)])
+
+    def write() -> None:
+        small.write_users(
+            MODEL, histories(user_ids, [1] * 100, ["DE"] * 100), vectors, [[1]] * 100, 5, WATCHED_US
+        )
+
+    two = [None, None]
+    with pytest.raises(IndexError), small.checked(two.pop):
+        write()
+    assert 0 < shop.client.count(shop.names.users(MODEL)).count < 100
+    write()
+    assert shop.client.count(shop.names.users(MODEL)).count == 100
+
+
 def test_a_server_that_is_too_slow_for_a_batch_gets_it_in_smaller_parts(shop: Shop, qdrant_url: str) -> None:
     number = 2_000
     with http_faults(qdrant_url) as proxy, closing(connect(impatient(proxy.url))) as client:

@@ -7,7 +7,8 @@ redelivery, two workers and a backfill end in the same vectors.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 
 import numpy as np
@@ -30,7 +31,7 @@ _ERASED = {"key": "erased", "match": {"value": True}}
 
 
 class Index:
-    """Writes one deployment's collections. Every write waits until Qdrant has applied it.
+    """Writes one deployment's collections, by one thread. Every write waits until Qdrant has applied it.
 
     All methods raise Outage, CollectionGone or Misconfigured; after an Outage the same call may be repeated.
     """
@@ -46,7 +47,17 @@ class Index:
         self._names = names
         self._declaration = declaration
         self._request_size = RequestSize(max_request_bytes)
+        self._check: Callable[[], None] = requests.unchecked
         self.points = Points(client, names)
+
+    @contextmanager
+    def checked(self, check: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile call `check` before each request: what it raises ends a write between two of them."""
+        self._check = check
+        try:
+            yield
+        finally:
+            self._check = requests.unchecked
 
     def write_users(
         self,
@@ -134,7 +145,7 @@ class Index:
             )
         }
         with self._request_size.tried(), translated_errors():
-            requests.upsert(self._client, collection, points, revision, self._request_size.bytes)
+            requests.upsert(self._client, collection, points, revision, self._request_size.bytes, self._check)
 
     def _upsert_tombstones(
         self, collection: str, id_field: str, external_ids: Sequence[str], revision: int,
@@ -149,11 +160,11 @@ class Index:
             for external_id, time_us in zip_longest(external_ids, erased_at_us)
         }
         with self._request_size.tried(), translated_errors():
-            requests.upsert(self._client, collection, points, revision, self._request_size.bytes)
+            requests.upsert(self._client, collection, points, revision, self._request_size.bytes, self._check)
 
     def _set_payloads(self, collection: str, operations: Iterable[Payload]) -> None:
         with self._request_size.tried(), translated_errors():
-            requests.batch_update(self._client, collection, operations, self._request_size.bytes)
+            requests.batch_update(self._client, collection, operations, self._request_size.bytes, self._check)
 
     def _highest(self, collection: str) -> int:
         newest_first = models.OrderBy(key="revision", direction=models.Direction.DESC)

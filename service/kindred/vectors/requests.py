@@ -8,7 +8,7 @@ key, timeouts and errors.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,10 @@ from qdrant_client import QdrantClient
 MOST_OPERATIONS = 256
 
 _encode = msgspec.json.Encoder().encode
+
+
+def unchecked() -> None:
+    """Before a request that is good at any time."""
 
 
 def older_than(revision: int) -> dict[str, Any]:
@@ -31,22 +35,27 @@ def upsert(
     points: Mapping[int | str, Mapping[str, Any]],
     revision: int,
     max_request_bytes: int,
+    check: Callable[[], None] = unchecked,
 ) -> None:
     """Write points, each `{"id", "vector", "payload"}` under its id, unless there at `revision` or later.
 
-    The ids are keys because of two equal ids in one request the last wins, fence or not (Qdrant 1.18).
+    `check` is called before each request: what it raises ends the write there. The ids are keys
+    because of two equal ids in one request the last wins, fence or not (Qdrant 1.18).
     """
     fence = _encode({"must": [older_than(revision)]})
     for slice_ in cut(map(_encode, points.values()), max_request_bytes):
+        check()
         body = b'{"points":[%b],"update_filter":%b}' % (b",".join(slice_), fence)
         _send(client, "PUT", f"/collections/{collection}/points", body)
 
 
 def batch_update(
-    client: QdrantClient, collection: str, operations: Iterable[Mapping[str, Any]], max_request_bytes: int
-) -> None:
-    """Apply update operations in order."""
+    client: QdrantClient, collection: str, operations: Iterable[Mapping[str, Any]], max_request_bytes: int,
+    check: Callable[[], None] = unchecked,
+) -> None:  # fmt: skip
+    """Apply update operations in order; `check` as above."""
     for slice_ in cut(map(_encode, operations), max_request_bytes, MOST_OPERATIONS):
+        check()
         body = b'{"operations":[%b]}' % b",".join(slice_)
         _send(client, "POST", f"/collections/{collection}/points/batch", body)
 
