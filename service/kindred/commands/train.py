@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kindred.declaration import Declaration
     from kindred.embedding.manifest import HeldOut, Manifest
     from kindred.training.event_log import EventLog
+    from kindred.training.options import TrainingOptions
     from kindred.training.saved_run import Plan, SavedRun
 
 
@@ -130,9 +131,8 @@ def train(
     from kindred.embedding.checkpoint import load as load_checkpoint
     from kindred.embedding.manifest import HeldOut
     from kindred.embedding.options import TowerOptions
-    from kindred.training.alignment import read_space
     from kindred.training.options import TrainingOptions
-    from kindred.training.saved_run import Plan, SavedRun
+    from kindred.training.saved_run import SavedRun
 
     settings = load_settings()
     directory = output or settings.checkpoint
@@ -145,8 +145,6 @@ def train(
         log, plan = saved.opened()
         progress_console.print("Going on with an interrupted training: its own events, its own options.")
     else:
-        if saved.exists:
-            progress_console.print(f"{saved.folder} holds an interrupted training, which this one replaces.")
         source = Source(place, generated, shop_events, shop_seed, dataset, data_dir)
         held_out = HeldOut(holdout, hold_out_last, hold_out_users, hold_out_items, seed)
         width = max(64, dimension + dimension % 2)  # even: rotary positions turn pairs
@@ -160,13 +158,30 @@ def train(
                 dropout=dropout, id_dropout=id_dropout,
             ),
         )  # fmt: skip
-        if align_to:
-            read_space(align_to)  # rather now than after the events are read
-        log, declaration = _events(source, held_out, settings)
-        plan = Plan(declaration, options, held_out, str(align_to.absolute()) if align_to else None)
-        saved.begin(log, plan)
+        log, plan = _begun(saved, source, held_out, options, align_to, settings)
     manifest = _run(log, plan, saved, directory)
     return report(directory, manifest, settings, as_json, trained=True)
+
+
+def _begun(
+    saved: SavedRun,
+    source: Source,
+    held_out: HeldOut,
+    options: TrainingOptions,
+    align_to: Path | None,
+    settings: Settings,
+) -> tuple[EventLog, Plan]:
+    from kindred.training.alignment import read_space
+    from kindred.training.saved_run import Plan
+
+    if saved.exists:
+        progress_console.print(f"{saved.folder} holds an interrupted training, which this one replaces.")
+    if align_to:
+        read_space(align_to)  # rather now than after the events are read
+    log, declaration = _events(source, held_out, settings)
+    plan = Plan(declaration, options, held_out, str(align_to.absolute()) if align_to else None)
+    saved.begin(log, plan)
+    return log, plan
 
 
 def _events(source: Source, held_out: HeldOut, settings: Settings) -> tuple[EventLog, Declaration]:
