@@ -57,9 +57,14 @@ class RefusedByPostgres(KindredError):
 
 
 class PartitionsTripped(KindredError):
-    """The share of poison on these (topic, partition) is over the limit; nothing was written."""
+    """The share of poison on these (topic, partition) is over the limit.
 
-    def __init__(self, reasons: Mapping[tuple[str, int], str]) -> None:
+    Nothing of them was written, but for what lies before `first_left`, where that names one.
+    """
+
+    def __init__(
+        self, reasons: Mapping[tuple[str, int], str], first_left: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
         names = ", ".join(
             f"{topic}[{partition}] ({why})" for (topic, partition), why in sorted(reasons.items())
         )
@@ -69,6 +74,7 @@ class PartitionsTripped(KindredError):
             "what it wrote become dead letters with `kindred breaker accept`."
         )
         self.reasons = reasons  # of most of the poison
+        self.first_left = first_left or {}
 
     @property
     def partitions(self) -> frozenset[tuple[str, int]]:

@@ -101,7 +101,8 @@ class WorkerSteps:
         """What is left of the batch: the other partitions, and what a person has accepted of these."""
         for partition, reason in tripped.reasons.items():
             accepted_until = self._parts.breaker.accepted.get(partition, 0)
-            first = _first_offset(batch, partition, accepted_until)
+            written_until = tripped.first_left.get(partition, 0)
+            first = _first_offset(batch, partition, max(accepted_until, written_until))
             trips.note(self._parts.database, partition, first, reason)
         log.error("partition_paused", reason=str(tripped))
         self._parts.tripped.stop({each: batch.epochs[each] for each in tripped.partitions})

@@ -82,8 +82,8 @@ class Syncer:
     ) -> list[Affected]:
         """Records into Postgres, `begins` naming up to where it must hold their partitions already.
 
-        One transaction, or several where Postgres refuses a record. Raises PartitionsTripped before anything
-        is written; LostHistory; or Outage: then call again with the same.
+        One transaction, or several where Postgres refuses a record. Raises PartitionsTripped: call again
+        without what it names; LostHistory; or Outage: call again with the same.
         """
         return self._intake.apply(Delivery(records, pending or Pending(), begins or {}))
 

@@ -97,7 +97,7 @@ def test_partitions_of_a_killed_worker_are_served_again(
     kafka: Broker, postgres_url: str, qdrant_url: str, tmp_path: Path
 ) -> None:
     """After the default session timeout of 10 s, and what it takes to notice and to assign anew."""
-    within = 12 if kafka.is_native else 30  # Tansu's rebalances take half the session timeout
+    within = 15 if kafka.is_native else 30  # Tansu's rebalances take half the session timeout
     with fresh_namespace(kafka.proxy.address, postgres_url, qdrant_url) as settings:
         default = settings.kafka.model_copy(update={"session_timeout_ms": 10_000})
         settings = prepare(settings.model_copy(update={"kafka": default}), tmp_path)

@@ -9,6 +9,7 @@ import pytest
 
 from chain import chain
 from kindred.history.store import Affected
+from kindred.vectors.index import Index
 from running import T0_MS, interaction
 
 
@@ -34,15 +35,14 @@ def test_a_batch_that_grows_old_between_its_requests_is_asked_for_again(
     postgres_url: str, qdrant_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with chain(postgres_url, qdrant_url, tmp_path) as here:
-        described = {"title": "Heat", "attributes": {"genres": ["crime"]}}
-        item = here.record("items", "3", {"item_id": "3", "updated_at": T0_MS} | described)
-        click = here.record("interactions", "7", interaction("7", "3", 1), at_ms=T0_MS + 1_000)
-        (affected,) = here.syncer.apply([item, click])
-        ages = iter([0.0])  # of the first request: those of users come before those of items
+        servers = here.servers
+        here.syncer._index = Index(servers.qdrant, servers.names, servers.declaration, max_request_bytes=100)
+        clicks = [here.record("interactions", user, interaction(user, "3", 1)) for user in ("7", "8")]
+        (affected,) = here.syncer.apply(clicks)
+        ages = iter([0.0])  # of the first request, which has room for one user
         monkeypatch.setattr(Affected, "age_seconds", property(lambda self: next(ages, 301.0)))
         here.syncer.upsert(here.syncer.embed(affected))
         monkeypatch.undo()
-        assert here.point("7") is not None
-        assert here.points.retrieve(here.model, "item", ["3"]) == {}
+        assert [here.point(user) is not None for user in ("7", "8")] == [True, False]
         assert here.drain() > 0
-        assert here.points.retrieve(here.model, "item", ["3"])["3"].revision > affected.revision
+        assert here.point("8") is not None

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +24,8 @@ from kindred.history.leader import Leadership
 from kindred.history.store import HistoryStore
 from kindred.settings import PostgresSettings
 from running import eventually
+
+IDLE_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -214,15 +220,35 @@ def test_one_worker_leads_and_another_takes_over(database: Database) -> None:
         assert not first.held()
 
 
-def test_a_leader_that_is_frozen_is_replaced(database: Database) -> None:
-    with Leadership(database, idle_timeout_seconds=0.2) as frozen, Leadership(database, 60.0) as other:
-        assert frozen.held()
-        assert not other.held()
-        eventually(other.held)  # while its connection stands
-        with pytest.raises(Outage):
-            frozen.held()
-        assert not frozen.held()
-        assert other.held()
+LEADS = f"""
+import os, time
+from kindred.history.connection import Database
+from kindred.history.leader import Leadership
+from kindred.server_settings import PostgresSettings
+database = Database(PostgresSettings(url=os.environ["URL"]), os.environ["SCHEMA"])
+with Leadership(database, idle_timeout_seconds={IDLE_SECONDS}) as leadership:
+    print(leadership.held(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_leader_that_is_frozen_is_replaced_and_one_that_is_busy_is_not(
+    postgres_url: str, database: Database
+) -> None:
+    command, variables = [sys.executable, "-c", LEADS], {"URL": postgres_url, "SCHEMA": database.schema}
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | variables) as leader,
+        Leadership(database, 60.0) as other,
+    ):
+        try:
+            assert leader.stdout is not None
+            assert leader.stdout.readline() == b"True\n"
+            time.sleep(2 * IDLE_SECONDS)  # its task takes long
+            assert not other.held()
+            leader.send_signal(signal.SIGSTOP)
+            eventually(other.held)
+        finally:
+            leader.kill()
 
 
 def test_a_leader_whose_connection_was_cut_learns_of_it(database: Database) -> None:

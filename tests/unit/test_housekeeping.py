@@ -41,20 +41,6 @@ def housekeeper(monkeypatch: pytest.MonkeyPatch, health: Health) -> Housekeeping
     return Housekeeping(unused, index, Settings(_env_file=None), health)
 
 
-class Leads:
-    """Says so as often as it is told to."""
-
-    def __init__(self, times: int = 1_000) -> None:
-        self._times = times
-
-    def held(self) -> bool:
-        self._times -= 1
-        return self._times >= 0
-
-
-LEADS: Any = Leads()
-
-
 def fails(*_: object) -> None:
     raise Misconfigured("the role may not do that")
 
@@ -67,12 +53,12 @@ def test_a_task_that_fails_shows_until_it_has_succeeded(
         broken.setattr(housekeeper, "_keep_partitions", fails)
         broken.setattr(housekeeper, "_keep_reaping", lambda: done.append("reaping"))
         for _ in range(3):
-            housekeeper._turn(LEADS)
+            housekeeper._turn()
         assert health.reasons() == {TASK: "stands still: the role may not do that"}
         assert done == ["reaping"]
     assert housekeeper._due["partitions"] <= time.monotonic() + housekeeping.RETRY_SECONDS
     housekeeper._due["partitions"] = 0.0
-    housekeeper._turn(LEADS)
+    housekeeper._turn()
     assert health.reasons() == {}
 
 
@@ -80,22 +66,10 @@ def test_what_a_worker_failed_at_is_another_ones_task_once_it_leads_no_more(
     monkeypatch: pytest.MonkeyPatch, housekeeper: Housekeeping, health: Health
 ) -> None:
     monkeypatch.setattr(housekeeper, "_keep_partitions", fails)
-    housekeeper._turn(LEADS)
+    housekeeper._turn()
     assert TASK in health.reasons()
     housekeeper._hand_over()
     assert health.reasons() == {}
-
-
-def test_a_worker_that_leads_no_more_ends_its_turn(
-    monkeypatch: pytest.MonkeyPatch, housekeeper: Housekeeping
-) -> None:
-    done = []
-    monkeypatch.setattr(housekeeper, "_keep_partitions", lambda: done.append("partitions"))
-    monkeypatch.setattr(housekeeper, "_keep_popularity", lambda: done.append("popularity"))
-    leads_once: Any = Leads(times=1)
-    assert not housekeeper._turn(leads_once)
-    assert done == ["partitions"]
-    assert housekeeper._turn(LEADS)
 
 
 def test_a_task_for_which_postgres_is_too_busy_again_and_again_shows(
@@ -109,8 +83,8 @@ def test_a_task_for_which_postgres_is_too_busy_again_and_again_shows(
         shown = []
         for _ in range(housekeeping.PUT_OFF_TIMES):
             shown.append(health.reasons())
-            housekeeper._turn(LEADS)
+            housekeeper._turn()
         assert shown == housekeeping.PUT_OFF_TIMES * [{}]
         assert "statement timeout" in health.reasons()["housekeeping: letters"]
-    housekeeper._turn(LEADS)
+    housekeeper._turn()
     assert health.reasons() == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,13 +26,13 @@ class Floored:
     refuses: bool = False
     applied: list[Decoded] = field(default_factory=list)
 
-    def apply(self, decoded: Decoded, *, floor_us: int | None, **_: Any) -> Decoded:
+    def apply(self, decoded: Decoded, *, floor_us: int | None, **_: Any) -> SimpleNamespace:
         if self.refuses and decoded.interactions:
             raise RefusedByPostgres("a value that no type takes")
         if floor_us is None or floor_us < FLOOR_US:
             raise RetentionFloorRaised(FLOOR_US)
         self.applied.append(decoded)
-        return decoded
+        return SimpleNamespace(changed_items=[])
 
 
 def letters(history: Floored) -> int:
@@ -70,21 +71,33 @@ def test_a_record_that_postgres_refuses_becomes_a_letter_whatever_the_floor() ->
     assert letter.reason is Reason.REFUSED_BY_POSTGRES
 
 
-def test_after_a_batch_that_postgres_refuses_the_next_trips_before_it_is_written() -> None:
+def test_a_partition_of_which_postgres_refuses_most_trips_before_much_of_it_is_letters() -> None:
     history = Floored(refuses=True)
-    room = intake(history)
-    room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))
-    assert letters(history) == 20
-    with pytest.raises(PartitionsTripped, match="refused_by_postgres"):
-        room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))
-    assert letters(history) == 20
+    with pytest.raises(PartitionsTripped, match="refused_by_postgres") as tripped:
+        intake(history).apply(Delivery(records(200, FLOOR_US + 1_000_000)))
+    assert letters(history) == 9  # the tenth is evidence enough
+    assert tripped.value.first_left == {("interactions", 0): 9}
 
 
-def test_a_few_refused_records_trip_nothing() -> None:
+def test_a_few_refused_records_trip_nothing_until_more_come() -> None:
     history = Floored(refuses=True)
     room = intake(history)
     for _ in range(2):
         room.apply(Delivery(records(4, FLOOR_US + 1_000_000)))
     assert letters(history) == 8
+    with pytest.raises(PartitionsTripped):
+        room.apply(Delivery(records(4, FLOOR_US + 1_000_000)))
     history.refuses = False
     room.apply(Delivery(records(20, FLOOR_US + 1_000_000)))
+
+
+def test_what_a_person_has_accepted_becomes_letters_however_much_postgres_refuses() -> None:
+    history = Floored(refuses=True)
+    breaker = Breaker(min_records=10)
+    breaker.begin([("interactions", 0)], {("interactions", 0): 150})
+    with pytest.raises(PartitionsTripped) as tripped:
+        Intake(CONTRACT, breaker, history).apply(  # type: ignore[arg-type]
+            Delivery(records(200, FLOOR_US + 1_000_000))
+        )
+    assert tripped.value.first_left == {("interactions", 0): 159}
+    assert letters(history) == 159

@@ -158,12 +158,12 @@ def train(
                 dropout=dropout, id_dropout=id_dropout,
             ),
         )  # fmt: skip
-        log, plan = _begun(saved, source, held_out, options, align_to, settings)
+        log, plan = _new_run(saved, source, held_out, options, align_to, settings)
     manifest = _run(log, plan, saved, directory)
     return report(directory, manifest, settings, as_json, trained=True)
 
 
-def _begun(
+def _new_run(
     saved: SavedRun,
     source: Source,
     held_out: HeldOut,

@@ -181,5 +181,9 @@ def _write_directory(directory: Path, contents: dict[str, bytes]) -> None:
         return
     replaced = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     directory.rename(replaced)  # over an empty folder, as rename may
-    aside.rename(directory)
+    try:
+        aside.rename(directory)
+    except BaseException:
+        replaced.rename(directory)
+        raise
     shutil.rmtree(replaced)

@@ -108,8 +108,11 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.blocks))
         self.norm = nn.LayerNorm(options.width, bias=False)
         self.output = nn.Linear(options.width, options.dimension, bias=False)
-        with torch.no_grad():  # a bucket of ids that no user of training has says nothing
-            self.profile.tokens[1 : encoder.users.identities] = 0
+        if (
+            encoder.users.identities > 1
+        ):  # a bucket of ids that no user of training has says nothing, nor none
+            with torch.no_grad():
+                self.profile.tokens[: encoder.users.identities] = 0
         self._dropout, self._head_width = options.dropout, options.width // options.heads
         for table in (self.types, self.gaps):
             nn.init.normal_(table.weight, std=_INITIAL_SCALE)

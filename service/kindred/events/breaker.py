@@ -2,8 +2,7 @@
 
 A high share of poison means that a producer or the schema broke; then a person decides, instead of a
 worker that turns a whole topic into dead letters. Counted per partition, over its latest records since it
-was assigned, without a clock. Rule 21: the batch that trips is neither written nor committed. What Postgres
-refuses shows only once it is written, so there the batch after it trips.
+was assigned, without a clock. Rule 21: the batch that trips is neither written nor committed.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ class Breaker:
         self.min_records = min_records
         self._seen: dict[TopicPartition, Counts] = {}
         self._accepted: dict[TopicPartition, int] = {}
-        self._refusing = set[TopicPartition]()  # Postgres refuses most of what these bring
 
     @property
     def accepted(self) -> Mapping[TopicPartition, int]:
@@ -76,24 +74,11 @@ class Breaker:
 
     def tripped(self, batch: Mapping[TopicPartition, Counts]) -> frozenset[TopicPartition]:
         """Partitions that this batch would trip; counts nothing yet, since such a batch is polled again."""
-        return frozenset(
-            partition
-            for partition, counts in batch.items()
-            if self._trips(partition, counts) or (counts.total and partition in self._refusing)
-        )
+        return frozenset(partition for partition, counts in batch.items() if self._trips(partition, counts))
 
-    def count(self, batch: Mapping[TopicPartition, Counts], refused: Sequence[DeadLetter] = ()) -> None:
-        """Remember a batch that was committed, and what Postgres refused of its fine records."""
-        refusals = Counter(
-            (letter.record.topic, letter.record.partition)
-            for letter in refused
-            if not self._is_accepted(letter.record)
-        )
+    def count(self, batch: Mapping[TopicPartition, Counts]) -> None:
+        """Remember a batch that was committed."""
         for partition, counts in batch.items():
-            if more := refusals[partition]:
-                counts = Counts(counts.ok - more, counts.poison + more)
-                if self._trips(partition, counts):
-                    self._refusing.add(partition)
             self._seen[partition] = self._with(partition, counts)
 
     def begin(self, partitions: Iterable[TopicPartition], accepted: Mapping[TopicPartition, int]) -> None:
@@ -101,7 +86,6 @@ class Breaker:
         for partition in partitions:
             self._seen.pop(partition, None)
             self._accepted.pop(partition, None)
-            self._refusing.discard(partition)
             if partition in accepted:
                 self._accepted[partition] = accepted[partition]
 
@@ -130,10 +114,10 @@ def count_by_partition(
 
 
 def main_reason(partition: TopicPartition, dead_letters: Sequence[DeadLetter]) -> str:
-    """The most common one of a partition's poison; without any, it trips for what Postgres has refused."""
+    """The most common one among the poison of a partition, which must have some."""
     reasons = Counter(
         letter.reason.value
         for letter in dead_letters
         if (letter.record.topic, letter.record.partition) == partition and letter.reason not in _HARMLESS
     )
-    return reasons.most_common(1)[0][0] if reasons else Reason.REFUSED_BY_POSTGRES.value
+    return reasons.most_common(1)[0][0]

@@ -32,8 +32,10 @@ class Gaps:
                 "the topic."
             )
         found = {each: (offset, firsts.get(each)) for each, offset in wanted.items()}
-        # A rebalance before the first commit behind a gap leads back to it.
-        if new := {each: gap for each, gap in found.items() if self._noted.get(each) != gap}:
+        # A rebalance before the first commit behind a gap leads back to it, by the same offset.
+        if new := {
+            each: gap for each, gap in found.items() if gap[0] is None or self._noted.get(each) != gap
+        }:
             for (topic, partition), (offset, first) in new.items():
                 log.error("offsets_lost", topic=topic, partition=partition, wanted=offset, goes_on_from=first)
             self._noted |= new

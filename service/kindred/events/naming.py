@@ -42,8 +42,8 @@ def named_users(key: bytes, value: bytes, spelled: Spelled, is_item: bool = Fals
     return sorted(found)
 
 
-def _is_mentioned(spellings: Sequence[bytes], value: bytes) -> bool:
-    return any(each in value and _mention(each).search(value) for each in spellings)
+def _is_mentioned(several: Sequence[bytes], value: bytes) -> bool:
+    return any(each in value and _mention(each).search(value) for each in several)
 
 
 def _text(token: bytes) -> str:

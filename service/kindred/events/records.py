@@ -27,9 +27,11 @@ def record(found: object) -> Record:
 def named(
     partitions: Mapping[TopicPartition, object] | Iterable[TopicPartition],
 ) -> dict[Partition, int | None]:
-    """The partitions of an error: in a list, a set or a dict, there with an offset or something else."""
+    """The partitions of an error: in a list, a set or a dict, there with an offset or what has one."""
     offsets = partitions if isinstance(partitions, Mapping) else {}
-    return {
-        (each.topic, each.partition): offset if isinstance(offset := offsets.get(each), int) else None
-        for each in partitions
-    }
+    return {(each.topic, each.partition): _offset(offsets.get(each)) for each in partitions}
+
+
+def _offset(told: object) -> int | None:
+    offset = getattr(told, "offset", told)
+    return offset if isinstance(offset, int) else None

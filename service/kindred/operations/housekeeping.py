@@ -52,15 +52,15 @@ class Housekeeping:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; an outage only delays it."""
-        interval_seconds = self._settings.worker.housekeeping_interval_seconds
-        silence_seconds = max(LEADER_SILENCE_SECONDS, 3 * interval_seconds)
-        with Leadership(self._database, silence_seconds) as leadership:
-            while not stop.wait(interval_seconds):
+        with Leadership(self._database, LEADER_SILENCE_SECONDS) as leadership:
+            while not stop.wait(self._settings.worker.housekeeping_interval_seconds):
                 self._attempt(leadership)
 
     def _attempt(self, leadership: Leadership) -> None:
         try:
-            if not self._turn(leadership):
+            if self._leads(leadership):
+                self._turn()
+            else:
                 self._hand_over()
             self._health.degraded("housekeeping", None)
         except Outage as outage:
@@ -68,21 +68,13 @@ class Housekeeping:
         except Exception as error:  # a thread of its own: otherwise nobody would ever hear of it
             self._fail("housekeeping", error)
 
-    def _turn(self, leadership: Leadership) -> bool:
-        """Whether this worker leads, and led to the end of the turn."""
-        tasks: list[tuple[str, float, Callable[[], None]]] = [
-            ("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions),
-            ("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity),
-            ("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping),
-            ("letters", 0.0, self._keep_searching),
-            ("sweeping", 0.0, self._keep_sweeping),
-        ]
-        for task in tasks:
-            if not self._leads(leadership):  # asked before each: a leader that is silent for long is replaced
-                return False
-            self._every(*task)
+    def _turn(self) -> None:
+        self._every("partitions", PARTITIONS_INTERVAL_SECONDS, self._keep_partitions)
+        self._every("popularity", self._settings.worker.popularity_interval_seconds, self._keep_popularity)
+        self._every("reaping", REAPING_INTERVAL_SECONDS, self._keep_reaping)
+        self._every("letters", 0.0, self._keep_searching)
+        self._every("sweeping", 0.0, self._keep_sweeping)
         metrics.PENDING.set(sweeps.pending_count(self._database))
-        return True
 
     def _hand_over(self) -> None:
         """What this worker failed at is another one's task now."""
@@ -118,7 +110,7 @@ class Housekeeping:
             self._due[name] = now + min(interval_seconds, RETRY_SECONDS)
             self._put_off(name, outage)
         except Exception as error:
-            self._due[name] = now + RETRY_SECONDS
+            self._due[name], self._times_busy[name] = now + RETRY_SECONDS, 0
             self._fail(f"housekeeping: {name}", error)
         else:
             self._times_busy[name] = 0
@@ -127,7 +119,8 @@ class Housekeeping:
     def _put_off(self, name: str, outage: Outage | CollectionGone) -> None:
         """A server that is away shows by itself, one that is only too busy for this task does not."""
         log.warning("housekeeping_delayed", task=name, reason=str(outage))
-        self._times_busy[name] += isinstance(outage, Outage) and outage.is_busy
+        is_busy = isinstance(outage, Outage) and outage.is_busy
+        self._times_busy[name] = self._times_busy[name] + 1 if is_busy else 0
         if self._times_busy[name] >= PUT_OFF_TIMES:
             self._health.degraded(f"housekeeping: {name}", f"put off again and again: {outage}")
 

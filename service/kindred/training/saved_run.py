@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kindred.declaration import Declaration
-from kindred.embedding.manifest import Epoch, HeldOut
+from kindred.embedding.manifest import FORMAT, Epoch, HeldOut
 from kindred.errors import Misconfigured
 from kindred.training import log_files
 from kindred.training.event_log import EventLog
@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     options: TrainingOptions
     held_out: HeldOut = HeldOut()
     align_to: str | None = None
+    format: int = 0  # of the checkpoint that it makes; 0: not told
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -63,14 +64,17 @@ class SavedRun:
         """Keep a new run's log and plan, in place of those of any earlier run."""
         self.discard()
         log_files.save(log, self.folder / _LOG)
-        (self.folder / _PLAN).write_bytes(msgspec.json.encode(plan))
+        told = msgspec.structs.replace(plan, format=FORMAT)
+        (self.folder / _PLAN).write_bytes(msgspec.json.encode(told))
 
     def opened(self) -> tuple[EventLog, Plan]:
         """The run's log and plan. Raises Misconfigured where they cannot be read."""
         try:
             plan = msgspec.json.decode((self.folder / _PLAN).read_bytes(), type=Plan)
+            if plan.format != FORMAT:
+                raise ValueError("it is of another version of Kindred")
             return log_files.load(self.folder / _LOG), plan
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:  # what msgspec raises is one, too
             raise self.refusal(error) from error
 
     def write(self, story: Story, tensors: Tensors) -> None:

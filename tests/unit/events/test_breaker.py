@@ -97,22 +97,3 @@ def test_what_is_remembered_never_exceeds_the_window_and_the_newest_batch(batche
         assert ok <= seen.ok
         assert poison <= seen.poison
         assert seen.total <= max(1_000, ok + poison)
-
-
-def test_what_postgres_refuses_counts_from_the_next_batch_on_until_a_person_accepts_it():
-    breaker = Breaker(min_records=100)
-    refused = [DeadLetter(record(0, at), Reason.REFUSED_BY_POSTGRES, "") for at in range(100)]
-    breaker.count({P0: Counts(ok=120), P1: Counts(ok=120)}, refused)
-    assert breaker.tripped({P0: Counts(ok=1), P1: Counts(ok=1)}) == {P0}
-    assert breaker.tripped({P0: Counts()}) == frozenset()  # all of it accepted
-    breaker.begin([P0], {P0: 100})
-    assert breaker.tripped({P0: Counts(ok=1)}) == frozenset()
-    breaker.count({P0: Counts(ok=120)}, refused)
-    assert breaker.tripped({P0: Counts(ok=1)}) == frozenset()
-
-
-def test_less_than_half_refused_trips_nothing():
-    breaker = Breaker(min_records=100)
-    refused = [DeadLetter(record(0, at), Reason.REFUSED_BY_POSTGRES, "") for at in range(60)]
-    breaker.count({P0: Counts(ok=120)}, refused)
-    assert breaker.tripped({P0: Counts(ok=120)}) == frozenset()

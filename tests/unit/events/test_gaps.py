@@ -9,7 +9,7 @@ from kindred.errors import Misconfigured
 from kindred.events.gaps import Gaps
 from kindred.server_settings import KafkaSettings
 
-LOST = {("interactions", 3): 17, ("users", 0): None}
+LOST = {("interactions", 3): 17, ("users", 0): 1}
 FIRSTS = {("interactions", 3): 40, ("users", 0): 2}
 
 
@@ -27,7 +27,7 @@ def test_with_leave_to_go_on_each_gap_is_counted_and_logged_with_both_offsets() 
     assert gaps.count == 1
     assert [(each["topic"], each["wanted"], each["goes_on_from"]) for each in logged] == [
         ("interactions", 17, 40),
-        ("users", None, 2),
+        ("users", 1, 2),
     ]
     assert {each["log_level"] for each in logged} == {"error"}
 
@@ -41,3 +41,10 @@ def test_a_gap_that_a_rebalance_leads_back_to_is_one_gap() -> None:
         gaps.skip(LOST, FIRSTS | {("users", 0): 3})  # retention went on
     assert gaps.count == 2
     assert [each["topic"] for each in logged] == ["users"]
+
+
+def test_where_kafka_names_no_offset_each_gap_is_one() -> None:
+    gaps = Gaps(KafkaSettings(on_lost_offsets="earliest"))
+    for _ in range(2):
+        gaps.skip({("interactions", 3): None}, FIRSTS)
+    assert gaps.count == 2

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from kindred.declaration import Declaration
 from kindred.embedding import checkpoint
-from kindred.embedding.manifest import Epoch, HeldOut
+from kindred.embedding.manifest import FORMAT, Epoch, HeldOut
 from kindred.embedding.options import TowerOptions
 from kindred.errors import Misconfigured
 from kindred.training import log_files
@@ -116,7 +116,16 @@ def test_a_run_interrupted_within_its_first_epoch_leaves_nothing(
 def test_the_plan_comes_back(shop: EventLog, film_shop: Declaration, tmp_path: Path) -> None:
     plan = Plan(film_shop, TrainingOptions(loss="triplet", seed=3), HeldOut(newest_share=0.2))
     SavedRun(tmp_path / "model").begin(shop, plan)
-    assert SavedRun(tmp_path / "model").opened()[1] == plan
+    assert SavedRun(tmp_path / "model").opened()[1] == structs.replace(plan, format=FORMAT)
+
+
+def test_a_plan_of_another_version_is_refused(shop: EventLog, film_shop: Declaration, tmp_path: Path) -> None:
+    saved = SavedRun(tmp_path / "model")
+    saved.begin(shop, Plan(film_shop, OPTIONS))
+    path = saved.folder / "plan.json"
+    path.write_text(path.read_text().replace(f'"format":{FORMAT}', f'"format":{FORMAT - 1}'))
+    with pytest.raises(Misconfigured, match="another version of Kindred"):
+        saved.opened()
 
 
 @pytest.mark.parametrize("name", ["plan.json", "state.safetensors"])

@@ -74,7 +74,7 @@ def families(
     return [known[name] for name in dict.fromkeys(wanted)]
 
 
-def left_out(wanted: Iterable[str] | None) -> list[str]:
+def missing(wanted: Iterable[str] | None) -> list[str]:
     """What a reader must know of baselines that nobody left out by name."""
     if wanted is not None or factorisation.is_installed():
         return []

@@ -34,7 +34,7 @@ from kindred.training.reports.contenders import (
     Family,
     default,
     families,
-    left_out,
+    missing,
     tuned,
 )
 from kindred.training.reports.freshness import Freshness, worth
@@ -128,7 +128,7 @@ class _Evaluation:
             demand=demand,
             cold_start=cold_start,
             neighbours=neighbours,
-            notes=[*self._split.notes, *left_out(self._options.baselines), *self._left_out(neighbours)],
+            notes=[*self._split.notes, *missing(self._options.baselines), *self._left_out(neighbours)],
         )
 
     def _comparison(self, baselines: Sequence[Rival]) -> Comparison:

@@ -11,7 +11,7 @@ from kindred.training import factorisation
 from kindred.training.baselines import Popularity, Reading
 from kindred.training.evaluate import Judge, discounted, from_time
 from kindred.training.event_log import EventLog
-from kindred.training.reports.contenders import Family, default, families, left_out, tuned
+from kindred.training.reports.contenders import Family, default, families, missing, tuned
 
 
 def test_all_installed_kinds_compete_unless_named(shop: EventLog, film_shop: Declaration) -> None:
@@ -30,8 +30,8 @@ def test_a_missing_library_is_said_and_refused_where_it_is_asked_for(
 ) -> None:
     monkeypatch.setattr(factorisation, "find_spec", lambda name: None)
     assert "iALS" not in [family.name for family in families(shop, film_shop, 14.0)]
-    assert ["pip install implicit" in note for note in left_out(None)] == [True]
-    assert not left_out(["knn"])
+    assert ["pip install implicit" in note for note in missing(None)] == [True]
+    assert not missing(["knn"])
     with pytest.raises(Misconfigured, match="pip install implicit"):
         families(shop, film_shop, 14.0, ["als"])
 
