@@ -39,6 +39,7 @@ FORBIDDEN_TO_ALL = [
     "UPDATE interaction SET item = 0",
     "UPDATE lineage SET erasure_key = ''",
     "DELETE FROM erasure",
+    "UPDATE erasure SET user_hash = ''",
     "DELETE FROM item",
     "UPDATE alembic_version SET version_num = ''",
     "SELECT setval('revision', 1)",

@@ -33,6 +33,8 @@ class Privileges:
 # changed, for it is generated.
 _LOCK_ROWS = "UPDATE (id)"
 
+_NOTED = "erased_at, requested_at, reason, profiles, interactions, dead_letters, proof"
+
 WORKER: Final = Privileges(
     tables={
         "alembic_version": ["SELECT"],
@@ -46,7 +48,7 @@ WORKER: Final = Privileges(
         "popularity_delta": ["SELECT", "INSERT", _LOCK_ROWS, "DELETE"],
         "model": ["SELECT", "INSERT", "UPDATE"],
         "dead_letter": ["SELECT", "INSERT", _LOCK_ROWS, "DELETE"],
-        "erasure": ["SELECT", "INSERT", "UPDATE"],  # an erasure that was noted stays
+        "erasure": ["SELECT", "INSERT", f"UPDATE ({_NOTED})"],  # what was noted stays, and whose it is
         "pending_sync": ["SELECT", "INSERT", "UPDATE", "DELETE"],
         "synced_offset": ["SELECT", "INSERT", "UPDATE"],
         "breaker_trip": ["SELECT", "INSERT", "UPDATE", "DELETE"],
