@@ -50,7 +50,7 @@ def main() -> None:
     log, declaration = _read(asked.data_dir)
     runs = [_one_seed(log, declaration, asked, seed) for seed in asked.seeds]
     baselines = _baselines(log, declaration)
-    console.print(json.dumps(baselines))
+    console.print(json.dumps(baselines), soft_wrap=True)
     figures = {
         "hr_at_10": _mean(runs, "hr_at_10"),
         "ndcg_at_10": _mean(runs, "ndcg_at_10"),
@@ -96,7 +96,7 @@ def _one_seed(
             dtype: served.measured(Embedder.load(directory, dtype=dtype), log, declaration, _kept(asked))
             for dtype in _DTYPES
         }
-    console.print(json.dumps(run))
+    console.print(json.dumps(run), soft_wrap=True)
     return run
 
 

@@ -148,7 +148,8 @@ _UNSOUND = (msgspec.DecodeError, SafetensorError, RuntimeError, ValueError)
 
 def _reason(error: Exception) -> str:
     # Some parsers repeat what they could not read, which may be anything, of any length.
-    return visible(" ".join(str(error).split())[:_LONGEST_REASON]) or type(error).__name__
+    reason = " ".join(str(error).split())[:_LONGEST_REASON]
+    return visible(reason)[:_LONGEST_REASON] or type(error).__name__  # made visible, one may be four
 
 
 def _read_verified(directory: Path, name: str, entry: FileEntry) -> bytes:

@@ -142,6 +142,14 @@ def test_weights_of_other_towers_are_refused(directory: Path) -> None:
         checkpoint.load(directory)
 
 
+def test_what_a_refusal_repeats_is_bounded(directory: Path) -> None:
+    edit_manifest(directory, **{200 * "\x7f": 1})
+    with pytest.raises(ModelMismatch) as refused:
+        checkpoint.load(directory)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < len(str(directory)) + 330
+
+
 def test_a_refusal_is_one_sentence_that_says_what_to_do(directory: Path) -> None:
     (directory / checkpoint.WEIGHTS).unlink()
     with pytest.raises(ModelMismatch, match=r"kindred train`\.$") as refused:
