@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from msgspec import structs
 
 from kindred.declaration import Declaration
@@ -47,6 +49,13 @@ class InterruptWithin:
             raise KeyboardInterrupt
 
 
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def interrupted(shop: EventLog, film_shop: Declaration, tmp_path: Path) -> Path:
     """The checkpoint of a run that was interrupted after the first of two epochs."""
@@ -72,7 +81,9 @@ def epochs(directory: Path) -> list[Epoch]:
         (structs.replace(OPTIONS, batch_tokens=512), {"on_share": InterruptWithin(0.75)}),
         (structs.replace(OPTIONS, loss="sampled", sampled_items=64), {"on_progress": InterruptAfter(1)}),
         (structs.replace(OPTIONS, loss="triplet", sampled_items=64), {"on_progress": InterruptAfter(1)}),
-        (structs.replace(OPTIONS, threads=2), {"on_progress": InterruptAfter(1)}),
+        pytest.param(
+            structs.replace(OPTIONS, threads=2), {"on_progress": InterruptAfter(1)}, marks=pytest.mark.slow
+        ),
     ],
     ids=["after an epoch", "within one", "sampled", "triplet", "two threads"],
 )
