@@ -62,9 +62,12 @@ class Intake:
         self._records, self._letters = delivery.records, [*decoded.dead_letters]
         try:
             self._apply(decoded, delivery, done)
-        except (Outage, PartitionsTripped):
+        except (Outage, PartitionsTripped) as error:
             # Earlier halves have committed and will be applied again, but their item changes are told once.
             self._untold_items.extend(item for affected in done for item in affected.changed_items)
+            if isinstance(error, PartitionsTripped):  # and a paused partition's may not be for long
+                for affected in done:
+                    self._history.request_again(affected)
             raise
         self._breaker.count(self._breaker.judged(delivery.records, self._letters))
         return self._with_untold_items(done)
