@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from kindred.errors import Outage, PartitionsTripped, RefusedByPostgres
-from kindred.events.breaker import Breaker, main_reason
+from kindred.events.breaker import Breaker, Counts, main_reason
 from kindred.events.decode import decode
 from kindred.events.rebalances import Partition
 from kindred.events.schema import Contract, DeadLetter, Decoded, Reason, Record
@@ -57,7 +57,7 @@ class Intake:
 
     def apply(self, delivery: Delivery) -> list[Affected]:
         """Raises PartitionsTripped: call again without what it names; Outage: call again with the same."""
-        decoded = self._judged(delivery)
+        decoded, counts = self._judged(delivery)
         done: list[Affected] = []
         self._records, self._letters = delivery.records, [*decoded.dead_letters]
         try:
@@ -69,23 +69,25 @@ class Intake:
                 for affected in done:
                     self._history.request_again(affected)
             raise
-        self._breaker.count(self._breaker.judged(delivery.records, self._letters))
+        if len(self._letters) > len(decoded.dead_letters):  # Postgres has refused some
+            counts = self._breaker.judged(delivery.records, self._letters)
+        self._breaker.count(counts)
         return self._with_untold_items(done)
 
-    def _judged(self, delivery: Delivery) -> Decoded:
+    def _judged(self, delivery: Delivery) -> tuple[Decoded, dict[Partition, Counts]]:
         """Raises PartitionsTripped before anything is written."""
         decoded = decode(delivery.records, self._contract)
         counts = self._breaker.judged(delivery.records, decoded.dead_letters)
         if tripped := self._breaker.tripped(counts):
             raise PartitionsTripped({each: main_reason(each, decoded.dead_letters) for each in tripped})
-        return decoded
+        return decoded, counts
 
     def _apply(self, decoded: Decoded, delivery: Delivery, done: list[Affected]) -> None:
         try:
             done.append(self._transact(decoded, delivery, self._contract.floor_us))
         except RetentionFloorRaised as raised:
             self._contract = msgspec.structs.replace(self._contract, floor_us=raised.floor_us)
-            decoded = self._judged(delivery)  # what is too old now, is poison now
+            decoded, _ = self._judged(delivery)  # what is too old now, is poison now
             self._apply(decoded, delivery, done)
         except RefusedByPostgres as refusal:
             self._apply_halves(delivery, done, refusal)

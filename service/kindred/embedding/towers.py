@@ -108,9 +108,8 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(options) for _ in range(options.blocks))
         self.norm = nn.LayerNorm(options.width, bias=False)
         self.output = nn.Linear(options.width, options.dimension, bias=False)
-        if (
-            encoder.users.identities > 1
-        ):  # a bucket of ids that no user of training has says nothing, nor none
+        # With hashed ids: a bucket that no user of training falls into says nothing, nor does no id at all.
+        if encoder.users.identities > 1:
             with torch.no_grad():
                 self.profile.tokens[: encoder.users.identities] = 0
         self._dropout, self._head_width = options.dropout, options.width // options.heads

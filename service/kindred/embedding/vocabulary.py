@@ -159,7 +159,10 @@ class _Column:
 
     def __init__(self, name: str, feature: Feature, vocabulary: FeatureVocabulary, base: int) -> None:
         self._name, self._feature, self._base = name, feature, base
-        self._tokens = {value: base + index for index, value in enumerate(vocabulary.values)}
+        self._tokens: dict[str | None, int] = {
+            None: _MISSING,
+            **{value: base + index for index, value in enumerate(vocabulary.values)},
+        }
         self._edges = np.asarray(vocabulary.edges, np.float64)
         self.unknown = base + len(vocabulary.values)
         sizes = {Kind.NUMBER: len(vocabulary.edges) + 1, Kind.TEXT: feature.buckets}
@@ -178,14 +181,11 @@ class _Column:
     def _encode_category(self, entities: Sequence[Attributes]) -> _Triplets:
         # A shorter way for the commonest kind: every user of every batch passes here.
         found = (entity.get(self._name) for entity in entities)
-        tokens = np.fromiter((self._token(value) for value in found), np.int64, len(entities))
+        texts = (value if value is None or type(value) is str else str(value) for value in found)
+        known = (self._tokens.get(text, self.unknown) for text in texts)
+        tokens = np.fromiter(known, np.int64, len(entities))
         rows = np.flatnonzero(tokens != _MISSING)
         return rows, tokens[rows], np.ones(len(rows), np.float32)
-
-    def _token(self, value: Any) -> int:
-        if value is None:
-            return _MISSING
-        return self._tokens.get(value if type(value) is str else str(value), self.unknown)
 
     def _bag(self, value: Any) -> Sequence[int]:
         if value is None:
